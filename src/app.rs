@@ -41,7 +41,7 @@ pub struct App {
     /// Background jobs whose last run failed.
     pub failing: FailingJobs,
     /// Whether a review of the suppression list is due, as the daily job last found it.
-    pub unreviewed: AtomicBool,
+    pub suppression_review_due: AtomicBool,
 }
 
 /// Background jobs whose last run failed, by name. Clones share the set.
@@ -85,7 +85,7 @@ impl App {
             reader: Reader::default(),
             keep_copy: Recipients::default().keep_copy(),
             failing: FailingJobs::default(),
-            unreviewed: AtomicBool::new(false),
+            suppression_review_due: AtomicBool::new(false),
         }
     }
 

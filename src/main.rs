@@ -24,14 +24,14 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     // These tell of the program alone, whatever is configured.
-    let told = match &cli.command {
+    let output = match &cli.command {
         Command::Completions { shell } => Some(manual::completions(*shell)),
         Command::Man { out, overwrite } => Some(manual::write(out, *overwrite)),
         _ => None,
     };
-    match told {
+    match output {
         Some(Ok(())) => return ExitCode::SUCCESS,
-        Some(Err(failure)) => return failure.exit(),
+        Some(Err(error)) => return error.exit(),
         None => {}
     }
     let listen = match &cli.command {
@@ -39,15 +39,17 @@ fn main() -> ExitCode {
         _ => None,
     };
     let flags = Flags { listen, database_url: cli.database_url.clone(), policy_dir: cli.policy_dir.clone() };
-    let served =
+    let is_server_config =
         matches!(cli.command, Command::Serve { .. } | Command::Config(config::ConfigCommand::Check { .. }));
-    let loaded = Config::load_for(cli.config.as_deref(), &flags, |config| config::refusals(config, served));
+    let loaded = Config::load_for(cli.config.as_deref(), &flags, |config| {
+        config::configuration_errors(config, is_server_config)
+    });
     let config = match loaded {
         Ok(config) => config,
         Err(text) => return CliError::Usage(format!("configuration: {text}")).exit(),
     };
     match run(cli.command, &config, cli.database_url) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.exit(),
+        Err(error) => error.exit(),
     }
 }

@@ -284,7 +284,10 @@ async fn sign_ups_that_cannot_be_deleted_hold_up_no_other() {
         for statement in refuse {
             db.execute_unprepared(statement).await.unwrap();
         }
-        assert!(zweck::domain::signups::sweep(&test.app).await.is_err(), "what was passed over is told");
+        assert!(
+            zweck::domain::signups::delete_expired(&test.app).await.is_err(),
+            "what was passed over is told"
+        );
         assert_eq!(number(db, "SELECT COUNT(*) FROM sign_up").await, 7);
     }
 }

@@ -333,7 +333,7 @@ fn lists_are_there_for_programs() {
     assert!(count("all") > 0 && count("all") >= count("inCases"), "{holes}");
     let cases = json_of(here, &["policy", "test", "--format", "json"]);
     assert!(cases["decisions"].as_u64().unwrap() > 100 && cases["failures"] == serde_json::json!([]));
-    let explained = json_of(
+    let describe_error = json_of(
         here,
         &[
             "policy",
@@ -347,8 +347,8 @@ fn lists_are_there_for_programs() {
             "json",
         ],
     );
-    assert_eq!(explained["decision"], "ALLOW", "{explained}");
-    assert!(explained["rules"][0]["line"].as_u64().unwrap() > 1, "{explained}");
+    assert_eq!(describe_error["decision"], "ALLOW", "{describe_error}");
+    assert!(describe_error["rules"][0]["line"].as_u64().unwrap() > 1, "{describe_error}");
     let settings = json_of(here, &["config", "print", "--format", "json"]);
     assert_eq!(settings["server.grace_seconds"], serde_json::json!({ "value": 30, "source": "default" }));
     assert_eq!(
@@ -378,7 +378,7 @@ fn a_fault_of_the_policy_is_told_once_with_its_lines() {
     let said = refused(directory.path(), &["policy", "check", "--policy-dir", "policies"], 3);
     let told: Vec<&str> = said.lines().filter(|line| line.contains("unknown role `suport`")).collect();
     let expected = format!(
-        "policy.csv:{}: unknown role `suport` [UNKNOWN_ROLE]; the same on the lines {}",
+        "policy.csv:{}: unknown role `suport` [UNKNOWN_ROLE]; also on lines {}",
         lines[0],
         lines[1..].join(", ")
     );
@@ -414,17 +414,17 @@ fn a_database_that_cannot_be_had_is_told_plainly() {
     let told = said("postgres://anna:hunter2@nowhere.invalid/crm");
     assert!(
         told.contains(
-            "host cannot be looked up: there is none, or no DNS (SQLSTATE 08001); check `database.url`"
+            "host name cannot be resolved: it does not exist, or DNS is unavailable (SQLSTATE 08001); check `database.url`"
         ),
         "{told}"
     );
     let told = said("postgres://anna:hunter2@127.0.0.1:1/crm");
-    assert!(told.contains("nobody listens at the address of the database (SQLSTATE 08001)"), "{told}");
+    assert!(told.contains("nothing listens at the address of the database (SQLSTATE 08001)"), "{told}");
     let Some(cluster) = Cluster::own() else { return };
     let told = said(&cluster.url("none_of_this_name").replace("postgres@", "postgres:hunter2@"));
     assert!(told.contains("there is no such database (SQLSTATE 3D000)"), "{told}");
     let told = said(&cluster.url("postgres").replace("postgres@", "anna:hunter2@"));
-    assert!(told.contains("refuses the user or the password (SQLSTATE 28000)"), "{told}");
+    assert!(told.contains("rejects the user or the password (SQLSTATE 28000)"), "{told}");
 }
 
 /// Both checks tell what anybody can read.
@@ -442,7 +442,7 @@ fn both_checks_warn_of_files_that_everybody_can_read() {
         let output = run(here, &settings, &[&["config", "check"], more].concat());
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         assert!(
-            text(&output.stderr).starts_with("warning: everybody can read the database"),
+            text(&output.stderr).starts_with("warning: the database is readable by everyone"),
             "{more:?}: {}",
             text(&output.stderr)
         );

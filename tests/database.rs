@@ -129,14 +129,14 @@ async fn readers_come_by_an_address_of_their_own() {
     }
     let reader = database.url.replace("postgres@", "zweck_reader@");
     let second = std::time::Duration::from_secs(1);
-    let db = Db::connect_apart(&database.url, Some(&reader), 4, second).await.unwrap();
+    let db = Db::connect_with_reader(&database.url, Some(&reader), 4, second).await.unwrap();
     let user = async |pool: &DatabaseConnection| {
         let statement = Statement::from_string(DbBackend::Postgres, "SELECT current_user::text");
         let row = pool.query_one_raw(statement).await.unwrap().unwrap();
         row.try_get_by_index::<String>(0).unwrap()
     };
     assert_eq!((user(&db.reader).await, user(&db.writer).await), ("zweck_reader".into(), "postgres".into()));
-    assert_eq!(db.held().await.unwrap(), zweck::db::Held::Fast);
+    assert_eq!(db.reader_guard().await.unwrap(), zweck::db::ReaderGuard::Fast);
     // The whole of it: a person is written, and read.
     let test = TestApp::over(TestDatabase { db, url: database.url.clone(), directory: None }).await;
     let (client, caller) = (Client::of(&test), test.caller("support", "customer_care").await);
@@ -161,7 +161,8 @@ async fn readers_come_by_an_address_of_their_own() {
     // A role that may not even read is told plainly.
     database.db.writer.execute_unprepared("CREATE ROLE zweck_nobody LOGIN CONNECTION LIMIT 0").await.unwrap();
     let nobody = database.url.replace("postgres@", "zweck_nobody@");
-    let refused = Db::connect_apart(&database.url, Some(&nobody), 4, second).await.map(drop).unwrap_err();
+    let refused =
+        Db::connect_with_reader(&database.url, Some(&nobody), 4, second).await.map(drop).unwrap_err();
     assert!(refused.to_string().contains("SQLSTATE 53300"), "{refused}");
 }
 

@@ -12,7 +12,7 @@ use entity::enums::ConsentStatus;
 use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait, Statement};
 use serde_json::{Value, json};
 use zweck::{
-    db::{Db, Lax},
+    db::{Db, DurabilityGap},
     http::{Health, Shutdown},
 };
 
@@ -293,7 +293,10 @@ async fn sessions_that_write_wait_for_the_disk_whatever_the_defaults_say() {
             let asked = Statement::from_string(db.backend(), "SELECT current_setting('synchronous_commit')");
             let row = db.writer.query_one_raw(asked).await.unwrap().unwrap();
             assert_eq!(row.try_get_by_index::<String>(0).unwrap(), expected, "{default}");
-            assert_eq!(db.lax().await.unwrap(), [Lax::Fsync, Lax::FullPageWrites]);
+            assert_eq!(
+                db.durability_gaps().await.unwrap(),
+                [DurabilityGap::Fsync, DurabilityGap::FullPageWrites]
+            );
             db.close().await.unwrap();
         }
     }

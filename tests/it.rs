@@ -44,6 +44,7 @@ mod logs;
 mod mails;
 mod management;
 mod messages;
+mod names;
 mod noes;
 mod noninterference;
 mod numbering;

@@ -59,11 +59,11 @@ async fn connections_that_died_are_replaced() {
     for World { test, client } in worlds().await {
         let caller = caller(&test).await;
         if test.app.db.backend() == DbBackend::Sqlite {
-            assert!(test.app.db.kept.is_none());
+            assert!(test.app.db.connection_cache.is_none());
             continue;
         }
         let expected = client.ask_with(&caller, QUERY, json!({})).await;
-        assert_eq!(test.app.db.kept.as_ref().unwrap().idle(), 1);
+        assert_eq!(test.app.db.connection_cache.as_ref().unwrap().idle(), 1);
         test.app
             .db
             .writer

@@ -73,7 +73,7 @@ fn code(answer: &Value) -> &str {
 pub async fn sealed(app: &App) -> (usize, usize) {
     let entries = audit_entry::Entity::find().all(&app.db.reader).await.unwrap();
     let subjects: std::collections::BTreeSet<_> = entries.iter().map(|entry| entry.subject_id).collect();
-    let opener = Opener::of(&app.db.reader, &app.keys, subjects).await.unwrap();
+    let opener = Opener::load(&app.db.reader, &app.keys, subjects).await.unwrap();
     let (mut held, mut lost) = (0, 0);
     for entry in entries {
         let parts: serde_json::Map<String, Value> = serde_json::from_str(&entry.sealed).unwrap();

@@ -36,7 +36,7 @@ impl TestApp {
     /// Does the background work once.
     pub async fn run_jobs(&self, smtp: Option<&Smtp>) {
         let mailer = smtp.map(Smtp::mailer);
-        jobs::round(&self.app, mailer.as_ref()).await.unwrap();
+        jobs::run_once(&self.app, mailer.as_ref()).await.unwrap();
     }
 
     /// Every mail, the oldest first.
@@ -113,8 +113,8 @@ async fn each_kind_of_mail_says_what_it_must_in_both_languages() {
         let english = SignUp { language: "en".to_owned(), ..newsletter("e@example.org", test.app.now()) };
         sign_up(test, &english).await.unwrap();
         test.run_jobs(Some(&smtp)).await;
-        signups::ask_fresh(&test.app, "Anna@example.org", "de", "r").await.unwrap();
-        signups::ask_fresh(&test.app, "nobody@example.org", "de", "r").await.unwrap();
+        signups::send_magic_link(&test.app, "Anna@example.org", "de", "r").await.unwrap();
+        signups::send_magic_link(&test.app, "nobody@example.org", "de", "r").await.unwrap();
         test.run_jobs(Some(&smtp)).await;
         let mails = smtp.mails();
         assert_eq!(mails.len(), 2, "{mails:?}");
@@ -150,7 +150,7 @@ async fn a_mailbox_gets_one_mail_of_a_kind_in_a_period() {
         let test = &world.test;
         let again = async |address: &str| {
             sign_up(test, &newsletter(address, test.app.now())).await.unwrap();
-            signups::ask_fresh(&test.app, "anna@example.org", "de", "r").await.unwrap();
+            signups::send_magic_link(&test.app, "anna@example.org", "de", "r").await.unwrap();
             test.run_jobs(Some(&smtp)).await;
             smtp.mails().len()
         };
@@ -165,7 +165,7 @@ async fn a_mailbox_gets_one_mail_of_a_kind_in_a_period() {
             .map(|_| {
                 let app = test.app.clone();
                 tokio::spawn(async move {
-                    signups::ask_fresh(&app, "gina@example.org", "de", "r").await.unwrap();
+                    signups::send_magic_link(&app, "gina@example.org", "de", "r").await.unwrap();
                 })
             })
             .collect();
@@ -332,8 +332,8 @@ async fn a_killed_server_loses_no_confirmation_and_makes_no_link_work_twice() {
         let app = after(&server).await;
         let row = mail::Entity::find().one(&app.db.reader).await.unwrap().unwrap();
         assert!(row.sent_at.is_none() && row.leased_until.is_some() && row.attempts == 1, "{mode}: {row:?}");
-        jobs::round(&app, Some(&smtp.mailer())).await.unwrap();
-        jobs::round(&app, Some(&smtp.mailer())).await.unwrap();
+        jobs::run_once(&app, Some(&smtp.mailer())).await.unwrap();
+        jobs::run_once(&app, Some(&smtp.mailer())).await.unwrap();
         let mails = smtp.mails();
         assert_eq!(mails.len(), copies, "{mode}");
         // A repeat is the same mail, and known as such.

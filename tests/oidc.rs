@@ -96,7 +96,7 @@ impl Desk {
             Err(error) => {
                 assert_eq!(
                     (error.code, &error.message),
-                    (Code::Unauthenticated, &access_tokens::refused().message)
+                    (Code::Unauthenticated, &access_tokens::unauthenticated().message)
                 );
                 false
             }
@@ -480,7 +480,7 @@ impl Desk {
     async fn soon(&self, token: &str) -> bool {
         let refused = access_tokens::authenticate(&self.app, token).await.unwrap_err();
         assert_eq!(refused.code, Code::Unauthenticated);
-        refused.soon
+        refused.retry_soon
     }
 
     async fn takes_soon(&self, token: &str) -> bool {
@@ -493,7 +493,9 @@ async fn takes_soon(app: &App, token: &str) -> bool {
     for _ in 0..1_000 {
         match access_tokens::authenticate(app, token).await {
             Ok(_) => return true,
-            Err(refused) if refused.soon => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+            Err(refused) if refused.retry_soon => {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await
+            }
             Err(_) => return false,
         }
     }
@@ -627,7 +629,7 @@ async fn a_request_that_is_dropped_leaves_the_keys_read() {
     let token = next.token(&header("k2"), &claims(&desk.app));
     tokio::select! {
         biased;
-        answer = access_tokens::authenticate(&desk.app, &token) => assert!(answer.unwrap_err().soon),
+        answer = access_tokens::authenticate(&desk.app, &token) => assert!(answer.unwrap_err().retry_soon),
         () = std::future::ready(()) => {}
     }
     assert!(desk.takes_soon(&token).await);
@@ -805,9 +807,9 @@ async fn the_log_says_why_and_not_who() {
         "expired",
         "another audience",
         "no such key",
-        "the signature does not hold",
+        "the signature is invalid",
         "user:staff:",
-        "answers with an error",
+        "returned an error",
     ] {
         assert!(text.contains(told), "{told}: {text}");
     }

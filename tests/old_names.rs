@@ -115,7 +115,10 @@ fn ids_are_called_by_what_they_name() {
             .flat_map(|object| object.fields)
             .filter(|field| field.filtered_as.is_some())
             .count()
-        + [&registry::RECEIPT_OF, &registry::EXPLAINED_ROLES].iter().filter(|one| one.was.is_some()).count();
+        + [&registry::RECEIPT_CONSENT_ID, &registry::EXPLAINED_ROLES]
+            .iter()
+            .filter(|one| one.deprecated.is_some())
+            .count();
     assert_eq!(old, declared, "what the registry calls old is what the schema calls old");
 }
 
@@ -171,7 +174,7 @@ async fn introspection_tells_what_is_old() {
 
 /// The fields of a mutation's input that have an old name.
 fn renamed(mutation: &Mutation) -> Vec<InputField> {
-    mutation.input.all().into_iter().filter(|field| field.was.is_some()).collect()
+    mutation.input.all().into_iter().filter(|field| field.deprecated.is_some()).collect()
 }
 
 fn mutation(name: &str) -> &'static Mutation {
@@ -199,7 +202,7 @@ fn before(name: &str, input: &Value, payload: &str) -> Value {
     let mut old: Map<String, Value> = input.as_object().unwrap().clone();
     for field in renamed(mutation) {
         if let Some(value) = old.remove(field.name) {
-            old.insert(field.was.unwrap().name.to_owned(), value);
+            old.insert(field.deprecated.unwrap().name.to_owned(), value);
         }
     }
     match mutation.was {
@@ -297,7 +300,7 @@ async fn one_of_two_names_is_given() {
         for (name, caller, input, payload) in calls {
             let mutation = mutation(name);
             for field in renamed(mutation) {
-                let old = field.was.unwrap().name;
+                let old = field.deprecated.unwrap().name;
                 let mut both = input.clone();
                 both[old] = input[field.name].clone();
                 let (code, place, message) =
@@ -408,7 +411,7 @@ async fn faults_are_told_by_the_name_that_was_used() {
             let new = refused(&send(&client, caller, now(name, &input, "__typename")).await);
             assert_eq!((new.0.as_str(), new.1), ("BAD_USER_INPUT", format!("input.{place}")), "{name}");
             let fields = renamed(mutation(name));
-            let used = fields.iter().find(|field| field.name == place).unwrap().was.unwrap().name;
+            let used = fields.iter().find(|field| field.name == place).unwrap().deprecated.unwrap().name;
             let old = refused(&send(&client, caller, before(name, &input, "__typename")).await);
             assert_eq!((old.0.as_str(), old.1), ("BAD_USER_INPUT", format!("input.{used}")), "{name}");
             assert_eq!(old.2, new.2.replace(&format!("`{place}`"), &format!("`{used}`")));
@@ -641,7 +644,7 @@ async fn policies_may_use_the_old_names() {
     }
     let old = Policy::load(&sources, &objects).await.unwrap();
     let part = zweck::policy::PermissionFilter::default();
-    assert_eq!(old.holdings(&part), new.holdings(&part));
+    assert_eq!(old.permissions(&part), new.permissions(&part));
     let told: Vec<String> =
         old.warnings().iter().filter(|warning| warning.code == "OLD_NAME").map(ToString::to_string).collect();
     assert!(
@@ -665,8 +668,8 @@ async fn policies_may_use_the_old_names() {
     assert!(told.iter().any(|told| told.contains("`cases.yaml`, line ")), "{told:?}");
     let spoken = |policy: &Policy, sources: &Sources| {
         let cases = zweck::policy::cases::read(sources).unwrap();
-        let rights = policy.holdings(&part);
-        rights.iter().filter(|right| cases.iter().any(|case| case.speaks_about(policy, right))).count()
+        let rights = policy.permissions(&part);
+        rights.iter().filter(|right| cases.iter().any(|case| case.covers(policy, right))).count()
     };
     assert_eq!(spoken(&proved, &sources), spoken(&new, &Sources::embedded()));
     // A rule under both names is the same rule twice.

@@ -397,7 +397,7 @@ async fn holdings_are_the_decisions() {
         type_name: Some("Contact".to_owned()),
     };
     let told: Vec<String> =
-        policy.holdings(&part).iter().map(|of| format!("{} {}", of.right, of.object)).collect();
+        policy.permissions(&part).iter().map(|of| format!("{} {}", of.right, of.object)).collect();
     assert_eq!(
         told,
         [

@@ -201,7 +201,7 @@ async fn changes_by_the_api(world: &World, staff: &Staff, contact: Uuid) {
     // No mutation changes an event or a text: rights to update them are asked for by the merger of contacts alone, which moves events
     // to the consent of the same person.
     for mutation in registry::MUTATIONS.iter().filter(|mutation| mutation.requires_full_access.is_none()) {
-        for right in mutation.needs() {
+        for right in mutation.required_rights() {
             let updates = right.action() == policy::Action::Update;
             let of = right.coordinate();
             assert!(!updates || !(of.starts_with("ConsentEvent.") || of.starts_with("ConsentText.")), "{of}");

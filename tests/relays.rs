@@ -158,7 +158,7 @@ impl Drop for Relay {
 async fn hours(world: &World, mailer: &Mailer, hours: u32) {
     for _ in 0..hours {
         world.test.clock.advance(TimeDelta::hours(1));
-        jobs::round(&world.test.app, Some(mailer)).await.unwrap();
+        jobs::run_once(&world.test.app, Some(mailer)).await.unwrap();
     }
 }
 

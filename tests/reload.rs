@@ -100,7 +100,7 @@ async fn a_changed_directory_is_taken_over_and_a_bad_one_is_not() {
             }
         };
         write(&Sources::embedded());
-        policy_watch::Watch::of(directory.path().to_owned()).unwrap().follow(test.app.clone());
+        policy_watch::Watch::new(directory.path().to_owned()).unwrap().spawn(test.app.clone());
         let revision = || test.app.policy.current().revision().to_owned();
         let before = revision();
         let wait = async |until: &dyn Fn() -> bool| {
@@ -203,7 +203,7 @@ async fn whatever_way_it_is_written_only_whole_policies_are_in_force() {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), &one, 3).await;
     let rest = std::time::Duration::from_millis(60);
-    policy_watch::policy_after(test.app.clone(), directory.path().to_owned(), rest).unwrap();
+    policy_watch::watch_policy(test.app.clone(), directory.path().to_owned(), rest).unwrap();
     let whole = [one.revision(), two.revision()];
     let revision = || test.app.policy.current().revision().to_owned();
     for round in 0..rounds {
@@ -250,7 +250,7 @@ async fn a_link_that_is_switched_is_followed() {
     write(&two, &other(), 3).await;
     let (link, next) = (directory.path().join("current"), directory.path().join("next"));
     std::os::unix::fs::symlink(&one, &link).unwrap();
-    policy_watch::policy_after(test.app.clone(), link.clone(), std::time::Duration::from_millis(60)).unwrap();
+    policy_watch::watch_policy(test.app.clone(), link.clone(), std::time::Duration::from_millis(60)).unwrap();
     for target in [&two, &one, &two] {
         std::os::unix::fs::symlink(target, &next).unwrap();
         std::fs::rename(&next, &link).unwrap();
@@ -368,7 +368,7 @@ async fn what_was_written_before_the_watch_goes_on_is_not_missed() {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), &other(), 3).await;
     let rest = std::time::Duration::from_millis(60);
-    policy_watch::policy_after(test.app.clone(), directory.path().to_owned(), rest).unwrap();
+    policy_watch::watch_policy(test.app.clone(), directory.path().to_owned(), rest).unwrap();
     assert!(until(|| test.app.policy.current().revision() == other().revision()).await);
 }
 
@@ -380,7 +380,7 @@ async fn a_file_that_stays_half_written_never_comes_in_force() {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), &Sources::embedded(), 3).await;
     let rest = std::time::Duration::from_millis(10);
-    policy_watch::policy_after(test.app.clone(), directory.path().to_owned(), rest).unwrap();
+    policy_watch::watch_policy(test.app.clone(), directory.path().to_owned(), rest).unwrap();
     // The swap file of an editor, which stays open for as long as the editor does, holds up nothing.
     let mut swap = std::fs::File::create(directory.path().join(".policy.csv.swp")).unwrap();
     swap.write_all(b"swapped").unwrap();

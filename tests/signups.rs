@@ -16,7 +16,7 @@ use zweck::{
     crypto::link_tokens,
     domain::{
         objections::{self, NewObjection},
-        signups::{self, Choice, Fresh, SignUp},
+        signups::{self, Choice, MagicLinkTarget, SignUp},
     },
 };
 
@@ -171,7 +171,7 @@ async fn a_link_ends_and_looks_like_one_that_never_was() {
         for token in [token.as_str(), &never, "", "p", "m"] {
             assert_eq!(signups::pending(&test.app, token).await.unwrap(), None);
             assert_eq!(signups::confirm(&test.app, token, "r").await.unwrap(), None);
-            assert_eq!(signups::fresh(&test.app, token).await.unwrap(), None);
+            assert_eq!(signups::open_magic_link(&test.app, token).await.unwrap(), None);
         }
     }
 }
@@ -317,7 +317,7 @@ async fn what_nobody_confirms_vanishes() {
     for world in worlds().await {
         let test = &world.test;
         sign_up(test, &newsletter("gone@example.org", test.app.now())).await.unwrap();
-        signups::ask_fresh(&test.app, "anna@example.org", "de", "r").await.unwrap();
+        signups::send_magic_link(&test.app, "anna@example.org", "de", "r").await.unwrap();
         test.clock.advance(TimeDelta::hours(50));
         test.run_jobs(None).await;
         let rows = dump(&test.app.db.reader).await;
@@ -341,25 +341,31 @@ async fn what_nobody_confirms_vanishes() {
 async fn a_fresh_link_opens_for_a_while_and_for_its_address() {
     for world in worlds().await {
         let test = &world.test;
-        signups::ask_fresh(&test.app, "Anna@Example.org", "de", "r").await.unwrap();
+        signups::send_magic_link(&test.app, "Anna@Example.org", "de", "r").await.unwrap();
         test.clock.advance(TimeDelta::seconds(1));
-        signups::ask_fresh(&test.app, "fritz@example.org", "de", "r").await.unwrap();
-        signups::ask_fresh_for(&test.app, id(0, 7), None, "r").await.unwrap();
-        assert!(signups::ask_fresh(&test.app, "no address", "de", "r").await.is_err());
+        signups::send_magic_link(&test.app, "fritz@example.org", "de", "r").await.unwrap();
+        signups::send_magic_link_to_contact(&test.app, id(0, 7), None, "r").await.unwrap();
+        assert!(signups::send_magic_link(&test.app, "no address", "de", "r").await.is_err());
         let tokens = <[String; 2]>::try_from(tokens(test).await).unwrap();
         for _ in 0..2 {
-            assert_eq!(signups::fresh(&test.app, &tokens[0]).await.unwrap(), Some(Fresh::Record(id(0, 1))));
+            assert_eq!(
+                signups::open_magic_link(&test.app, &tokens[0]).await.unwrap(),
+                Some(MagicLinkTarget::Record(id(0, 1)))
+            );
         }
-        assert_eq!(signups::fresh(&test.app, &tokens[1]).await.unwrap(), Some(Fresh::Record(id(0, 7))));
+        assert_eq!(
+            signups::open_magic_link(&test.app, &tokens[1]).await.unwrap(),
+            Some(MagicLinkTarget::Record(id(0, 7)))
+        );
         // It neither confirms nor asks anything.
         assert_eq!(signups::confirm(&test.app, &tokens[0], "r").await.unwrap(), None);
         assert_eq!(signups::pending(&test.app, &tokens[0]).await.unwrap(), None);
         let support = test.caller("support", "customer_care").await;
         let moved = json!({ "contactId": id(0, 1), "email": "other@example.org" });
         done(&world.client, &support, "updateContact", moved, "contact { id }").await;
-        assert_eq!(signups::fresh(&test.app, &tokens[0]).await.unwrap(), None);
+        assert_eq!(signups::open_magic_link(&test.app, &tokens[0]).await.unwrap(), None);
         test.clock.advance(TimeDelta::hours(1));
-        assert_eq!(signups::fresh(&test.app, &tokens[1]).await.unwrap(), None);
+        assert_eq!(signups::open_magic_link(&test.app, &tokens[1]).await.unwrap(), None);
     }
 }
 
@@ -374,10 +380,10 @@ async fn a_renewal_is_asked_for_once_and_made_by_the_person_alone() {
         let granted = consents_of(test, contact).await.remove(0);
         let due = granted.review_due_at.unwrap();
         test.clock.advance(due - test.app.now() - TimeDelta::seconds(1));
-        assert_eq!(signups::ask_renewals(&test.app).await.unwrap(), 0);
+        assert_eq!(signups::request_renewals(&test.app).await.unwrap(), 0);
         test.clock.advance(TimeDelta::seconds(1));
-        assert_eq!(signups::ask_renewals(&test.app).await.unwrap(), 1);
-        assert_eq!(signups::ask_renewals(&test.app).await.unwrap(), 0);
+        assert_eq!(signups::request_renewals(&test.app).await.unwrap(), 1);
+        assert_eq!(signups::request_renewals(&test.app).await.unwrap(), 0);
         let asked = consents_of(test, contact).await.remove(0);
         assert_eq!((asked.status, asked.expires_at), (ConsentStatus::Granted, granted.expires_at));
         let token = tokens(test).await.remove(1);
@@ -391,7 +397,7 @@ async fn a_renewal_is_asked_for_once_and_made_by_the_person_alone() {
         assert!(renewed.expires_at > granted.expires_at && renewed.review_due_at > Some(test.app.now()));
         // Asked anew when the review is due anew, and not after a withdrawal.
         test.clock.advance(renewed.review_due_at.unwrap() - test.app.now());
-        assert_eq!(signups::ask_renewals(&test.app).await.unwrap(), 1);
+        assert_eq!(signups::request_renewals(&test.app).await.unwrap(), 1);
         let token = tokens(test).await.remove(2);
         let staff = test.caller("marketing", "consent_management").await;
         let withdrawn = json!({ "contactId": contact, "purpose": "newsletter" });
@@ -415,7 +421,7 @@ async fn who_objects_is_not_asked_for_a_renewal() {
         let staff = test.caller("marketing", "consent_management").await;
         let objection = json!({ "contactId": contact, "purpose": "direct_marketing" });
         done(&world.client, &staff, "recordObjection", objection, "objection { id }").await;
-        assert_eq!(signups::ask_renewals(&test.app).await.unwrap(), 0);
+        assert_eq!(signups::request_renewals(&test.app).await.unwrap(), 0);
         assert_eq!(tokens(test).await.len(), 1);
     }
 }
@@ -466,12 +472,12 @@ async fn links_follow_a_merge_and_open_nothing_of_another_address() {
         let ask = json!({ "contactId": id(0, 8), "purpose": "newsletter", "language": "de", "form": "fair", "declaredAt": "2026-11-02T08:00:00Z" });
         done(&world.client, &staff, "requestConsent", ask, CONSENT).await;
         test.clock.advance(TimeDelta::seconds(1));
-        signups::ask_fresh_for(&test.app, id(0, 8), None, "r").await.unwrap();
+        signups::send_magic_link_to_contact(&test.app, id(0, 8), None, "r").await.unwrap();
         let desk = test.caller("privacy_desk", "rights_fulfilment").await;
         let merge = json!({ "contactId": id(0, 7), "duplicateId": id(0, 8) });
         done(&world.client, &desk, "mergeContacts", merge, "contact { id }").await;
         let tokens = tokens(test).await;
-        assert_eq!(signups::fresh(&test.app, &tokens[1]).await.unwrap(), None);
+        assert_eq!(signups::open_magic_link(&test.app, &tokens[1]).await.unwrap(), None);
         // The link proves who reads the mails of that address, which is no primary one any more.
         let confirmed = signups::confirm(&test.app, &tokens[0], "r").await.unwrap().unwrap();
         assert!(confirmed != id(0, 7) && confirmed != id(0, 8));
@@ -554,6 +560,6 @@ async fn without_pages_nothing_is_asked() {
         let input = asked("anna@example.org", "2026-11-02T09:00:00Z");
         let refused = mutate(&client, &partner, "requestConsent", &input, CONSENT).await;
         assert_eq!(refusal(&refused, "requestConsent"), "CONFLICT");
-        assert_eq!(signups::ask_renewals(&app).await.unwrap(), 0);
+        assert_eq!(signups::request_renewals(&app).await.unwrap(), 0);
     }
 }

@@ -91,7 +91,7 @@ async fn every_address_takes_the_same_statements() {
             let before = log(db).await.len();
             sign_up(&app, address, at).await;
             let middle = log(db).await.len();
-            signups::ask_fresh(&app, address, "de", "r").await.unwrap();
+            signups::send_magic_link(&app, address, "de", "r").await.unwrap();
             let log = log(db).await;
             for (first, part) in first.iter_mut().zip([&log[before..middle], &log[middle..]]) {
                 let taken: Vec<String> = statements(part)
@@ -129,7 +129,7 @@ async fn senders_write_as_much_for_what_is_withheld() {
         zweck::audit::installation_keys(&app).await.unwrap();
         let mut taken = Vec::new();
         for address in ["anna@example.org", "nobody@example.org", "gina@example.org", "no.one@example.org"] {
-            signups::ask_fresh(&app, address, "de", "r").await.unwrap();
+            signups::send_magic_link(&app, address, "de", "r").await.unwrap();
             let before = log(db).await.len();
             smtp.mailer().deliver(&app).await.unwrap();
             let tables = statements(&log(db).await[before..]).into_iter();
@@ -163,8 +163,8 @@ async fn a_mail_that_is_queued_wakes_nobody() {
         let running = tokio::spawn(jobs::run(app.clone(), mailer));
         // The senders have looked for the first time, found nothing and gone to sleep.
         tokio::time::sleep(Duration::from_secs(1)).await;
-        signups::ask_fresh(&test.app, "anna@example.org", "de", "r").await.unwrap();
-        signups::ask_fresh(&app, "gina@example.org", "de", "r").await.unwrap();
+        signups::send_magic_link(&test.app, "anna@example.org", "de", "r").await.unwrap();
+        signups::send_magic_link(&app, "gina@example.org", "de", "r").await.unwrap();
         while test.mails().await.iter().any(|mail| mail.attempts == 0) {
             assert!(begun.elapsed() < Duration::from_secs(60), "no sender came");
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,17 +1,17 @@
-//! The master key that the database says is in use. Room: audit.
+//! The master key in use, according to the database. Room: audit.
 
 use entity::master_key;
 use sea_orm::EntityTrait;
 
 use crate::{app::App, base::error::Error};
 
-/// Reads anew which master key is in use; where it is not known here, nothing is wrapped until the next time.
+/// Reads again which master key is in use. If it is not known here, nothing is wrapped until the next refresh.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
 pub async fn refresh_master_key(app: &App) -> Result<(), Error> {
     if let Some(row) = active_row(app).await?
-        && !app.keys.take_in_use(&row.name)?
+        && !app.keys.set_in_use(&row.name)?
     {
         tracing::error!(master_key = row.name, "this server does not know the master key in use");
     }

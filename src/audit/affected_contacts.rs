@@ -1,4 +1,4 @@
-//! Contacts of which a consent may have begun or ended by what was written. Room: audit.
+//! Contacts whose consents may have begun or ended through the writes of a transaction. Room: audit.
 
 use std::{
     collections::BTreeSet,
@@ -8,22 +8,22 @@ use std::{
 use sea_orm::{EntityTrait, IdenStatic, Iterable, ModelTrait, Value};
 use uuid::Uuid;
 
-/// Contacts of which a consent may have begun or ended.
+/// Contacts whose consents may have begun or ended.
 #[derive(Default)]
 pub(super) struct AffectedContacts(Mutex<AffectedScope>);
 
-/// Where that is to be looked for.
+/// The contacts and purposes to compare.
 #[derive(Default)]
 pub(super) struct AffectedScope {
     pub(super) contacts: BTreeSet<Uuid>,
-    /// Purposes of the consents that were written.
+    /// Purposes of the written consents.
     pub(super) purposes: BTreeSet<String>,
-    /// Whether consents to any purpose may have begun or ended: an address or a state is another one, or an objection.
+    /// Whether consents to any purpose are affected: by an address, a state or an objection.
     pub(super) all_purposes: bool,
 }
 
 impl AffectedScope {
-    /// Any consent of `contacts`.
+    /// All consents of `contacts`.
     pub(super) fn of_contacts(contacts: &[Uuid]) -> Self {
         Self { contacts: contacts.iter().copied().collect(), purposes: BTreeSet::new(), all_purposes: true }
     }
@@ -38,7 +38,7 @@ impl AffectedContacts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes the contact that `row` is about, if consents hang on such rows.
+    /// Adds the contact of `row`, if consents depend on rows of this type.
     pub(super) fn add_row<E: EntityTrait>(&self, row: &E::Model) {
         let table = E::default();
         let column = match table.table_name() {
@@ -53,7 +53,7 @@ impl AffectedContacts {
         let mut scope = self.scope();
         scope.contacts.insert(id);
         match get("purpose_code") {
-            // A consent begins or ends for its own purpose; nothing of the others hangs on it.
+            // A consent affects only its own purpose.
             Some(Value::String(Some(code))) if table.table_name() == "consent" => {
                 scope.purposes.insert(code);
             }
@@ -61,14 +61,14 @@ impl AffectedContacts {
         }
     }
 
-    /// The same of a row that was not there before. A new contact has no consents yet; what comes in with it notes itself.
+    /// Adds the contact of a new row. A new contact has no consents yet; rows added with it mark themselves.
     pub(super) fn add_new_row<E: EntityTrait>(&self, row: &E::Model) {
         if E::default().table_name() != "contact" {
             self.add_row::<E>(row);
         }
     }
 
-    /// Notes a place as a whole.
+    /// Adds another scope.
     pub(super) fn add(&self, other: AffectedScope) {
         let mut scope = self.scope();
         scope.contacts.extend(other.contacts);

@@ -1,25 +1,26 @@
-//! Consents that began or ceased to hold, told to those who follow in the transaction that made it so. Room: audit.
+//! Consent transitions: consents that began or ended, recorded for subscribers in the transaction that caused it.
+//! Room: audit.
 //!
-//! Nobody has to remember to tell: whatever is written to contacts, consents and objections notes its contacts, and before the
-//! commit the consents in force of these, by the row rule itself, are compared with what was told last. Purposes on other grounds
-//! are not followed: there a contact comes and goes with its recorded ground, without a declaration of the person.
+//! No caller has to remember this: every write to contacts, consents and objections marks its contacts as affected.
+//! Before the commit, their consents in force, by the row rule itself, are compared with the recorded changes.
+//! Purposes on other legal bases are not covered: there a contact comes and goes with its recorded ground, without
+//! a declaration of the person.
 //!
-//! A consent is looked at for its own purpose, an address, a state or an objection for all. Whoever writes consents or
-//! objections locks the contact first. On SQLite, which has one writer, a change is written to `consent_change` at
+//! A consent affects its own purpose only; an address, a state or an objection affects all. Whoever writes consents
+//! or objections locks the contact first. On SQLite, which has one writer, a change goes to `consent_change` at
 //! once, with an id above the greatest. On PostgreSQL no writer waits for another: a change goes to
-//! `consent_change_queue`, in the transaction of what made it so, and its number comes from a sequence, so that of
-//! one contact, which is locked, the later change has the greater one whatever the clocks of two servers say. What is
-//! committed there moves to `consent_change` (`audit/numbering.rs`), the lowest numbers first, in one transaction for
-//! each batch that takes rows, puts them behind the greatest id and commits: whenever it ends, a row is either in the
-//! queue or has its place. One at a time does it, whichever server it is, by an advisory lock that is tried and not
-//! waited for; the database ends the turn of a server that has fallen silent. So ids only ever come behind all that
-//! could be read, and no cursor skips one; a transaction that takes long keeps nobody's change from being told but
-//! its own. A server's jobs number what it has committed at once (`feed`), at most every 10 ms, and look each second
-//! for what others have queued: other servers, and commands, whose changes wait for a server where none runs. No
-//! answer waits for it. What was told last is asked of queue and changes in one statement, what waits being the
-//! newer. The trigger that puts rows of `consent_change` in order stays, for whoever writes there past the queue.
-//! `consents::expire` records afterwards, for those who follow, what time has ended, and changes nothing that is
-//! read; `consents::catch_up` tells what changed without a write: another policy, or consents from before.
+//! `consent_change_queue` in the same transaction, numbered by a sequence, so that of two changes of one (locked)
+//! contact the later has the greater number, whatever the clocks of two servers say. Committed rows move to
+//! `consent_change` (`audit/numbering.rs`), lowest numbers first, one transaction per batch: at any time a row is
+//! either in the queue or in its final place. One server at a time does this, guarded by an advisory lock that is
+//! tried and never waited for; the database ends the turn of a server that has gone silent. So ids only ever grow
+//! beyond all that could be read, no cursor skips one, and a long transaction delays only its own changes. The jobs
+//! of a server number its own commits at once (`feed`), at most every 10 ms, and look every second for changes
+//! queued by others: other servers, and commands, whose changes wait until a server runs. No answer waits for it.
+//! The latest recorded change is read from queue and table in one statement, queued ones being newer. The trigger
+//! that orders rows of `consent_change` remains for writers that bypass the queue. `consents::expire` later
+//! records, for subscribers, what time has ended, and changes nothing that is read; `consents::backfill_changes`
+//! records what changed without a write: another policy, or consents older than this table.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,10 +46,10 @@ use crate::{
     policy::{Grounds, Policy},
 };
 
-/// Rows of one INSERT.
+/// Rows in one INSERT.
 const INSERT_BATCH: usize = 1_000;
 
-/// What is to be told.
+/// A consent that began or ended.
 pub(super) struct ConsentTransition {
     consent: InForce,
     kind: ConsentChangeKind,
@@ -56,13 +57,14 @@ pub(super) struct ConsentTransition {
 }
 
 impl Transaction {
-    /// Has the consents of `contacts` looked at before the commit: something that they hang on was written.
+    /// Marks the consents of `contacts` to be compared before the commit, because something they depend on was
+    /// written.
     pub fn mark_affected(&self, contacts: &[Uuid]) {
         self.affected_contacts.add(AffectedScope::of_contacts(contacts));
     }
 
-    /// Has the consents of `contacts` looked at before the commit, though nothing of them is written, and gives of how many there
-    /// is something to tell.
+    /// Marks the consents of `contacts` to be compared before the commit although nothing of them is written, and
+    /// returns the number of transitions.
     ///
     /// # Errors
     /// `INTERNAL` from the database.
@@ -73,7 +75,7 @@ impl Transaction {
             .len())
     }
 
-    /// What began and what ended at `scope`; `insert_rows` is executed with the question.
+    /// The transitions in `scope`; `write` is executed in the same statement.
     pub(super) async fn transitions(
         &self,
         scope: &AffectedScope,
@@ -82,8 +84,9 @@ impl Transaction {
         transitions(&self.inner, &self.policy, self.now(), scope, write).await
     }
 
-    /// Tells it, and gives whether it waits for its place. On PostgreSQL it goes to the queue, for [`super::number_changes`]: no writer waits
-    /// for another there. SQLite has one writer, who gives each row its place behind all others.
+    /// Records transitions and returns whether they are queued. On PostgreSQL they go to the queue, for
+    /// [`super::number_changes`]: no writer waits for another. SQLite has one writer, which gives each row its
+    /// final id.
     pub(super) async fn record_transitions(
         &self,
         transitions: Vec<ConsentTransition>,
@@ -92,7 +95,8 @@ impl Transaction {
             return Ok(false);
         }
         if self.inner.get_database_backend() == DbBackend::Postgres {
-            // Of one contact in the order of the commits: it is locked, and the database counts on from what was queued before.
+            // In commit order for each contact: it is locked, and the sequence continues after what was queued
+            // before.
             let queued = |ConsentTransition { consent: (contact_id, purpose_code, channel), kind, at }| {
                 Ok(consent_change_queue::ActiveModel {
                     number: NotSet,
@@ -128,7 +132,7 @@ pub(super) async fn last_id<C: ConnectionTrait>(connection: &C) -> Result<Option
     Ok(ids.into_tuple().one(connection).await?)
 }
 
-/// Writes `rows` in their order.
+/// Inserts `rows` in order.
 pub(super) async fn insert_rows<E: EntityTrait>(
     connection: &DatabaseTransaction,
     mut rows: Vec<E::ActiveModel>,
@@ -141,8 +145,8 @@ pub(super) async fn insert_rows<E: EntityTrait>(
     Ok(())
 }
 
-/// How many consents of `contacts` began or ended without having been told: by another policy, or before there was anybody to
-/// follow. Who finds some looks at these contacts in a transaction.
+/// The number of consents of `contacts` that began or ended without a recorded change: by another policy, or before
+/// changes were recorded. If there are some, recheck these contacts in a transaction.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -158,7 +162,7 @@ pub async fn count_unrecorded(app: &App, contacts: &[Uuid]) -> Result<usize, Err
     .len())
 }
 
-/// How the consents at `scope` differ from what was told of them.
+/// The differences between the consents in `scope` and the recorded changes.
 async fn transitions<C: ConnectionTrait>(
     connection: &C,
     policy: &Policy,
@@ -191,7 +195,7 @@ async fn transitions<C: ConnectionTrait>(
     let mut transitions: Vec<ConsentTransition> = Vec::new();
     for (consent, (since, end)) in &announced {
         if !in_force.contains(consent) {
-            // What ended by time ended then, whenever that is noticed.
+            // A consent that expired ended at that time, whenever that is noticed.
             let at = end.filter(|end| *end <= now).map_or(now, |end| end.max(*since));
             transitions.push(ConsentTransition {
                 consent: consent.clone(),

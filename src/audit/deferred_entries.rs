@@ -1,8 +1,9 @@
-//! Entries that are owed: a no is taken also while the audit log cannot be written, and its record follows. Room: audit.
+//! Deferred entries: an opt-out is accepted even while the audit log cannot be written, and its entries follow.
+//! Room: audit.
 //!
-//! Everything else is refused then. The transaction of the no runs once more, and its entries go to the table `audit_owed`; a job moves
-//! them to the log as soon as that takes them. The mutation answers null with `AUDIT_UNAVAILABLE` and `extensions.outcome = DONE`,
-//! without a personal value.
+//! Everything else is rejected then. The transaction of the opt-out runs once more, with its entries in the table
+//! `audit_owed`; a job moves them to the log as soon as that is writable. The mutation answers null with
+//! `AUDIT_UNAVAILABLE` and `extensions.outcome = DONE`, without a personal value.
 
 use std::collections::BTreeMap;
 
@@ -22,11 +23,12 @@ use crate::{
     base::error::{Code, Error},
 };
 
-/// Entries that move together.
+/// Entries that move in one transaction.
 const BATCH_SIZE: u64 = 500;
 
-/// Runs `once`, which is one transaction that takes a no, as [`with_retry`] does; where the audit log cannot be written, once more with
-/// [`EntryTiming::Deferred`], by which it has to [`Transaction::set_entry_timing`] its entries.
+/// Runs `once`, one transaction that records an opt-out, as [`with_retry`] does. If the audit log cannot be
+/// written, runs it once more with [`EntryTiming::Deferred`], which it must pass to
+/// [`Transaction::set_entry_timing`].
 ///
 /// # Errors
 /// Those of `once`.
@@ -46,13 +48,13 @@ where
 }
 
 impl Transaction {
-    /// Has its entries follow, where they are `later`: for those alone who take a no.
+    /// Sets whether entries are written now or deferred; only transactions that record an opt-out may defer them.
     pub fn set_entry_timing(&mut self, timing: EntryTiming) {
         self.timing = timing;
     }
 
-    /// The sealed values of an entry that is owed. Where keys cannot be had it has none: what was declared stands in the event or the
-    /// objection itself.
+    /// The sealed values of a deferred entry, or none if keys cannot be had: the declaration itself is in the event
+    /// or the objection.
     pub(super) async fn seal_deferred(
         &mut self,
         id: Uuid,
@@ -69,7 +71,7 @@ impl Transaction {
         Ok(sealed.unwrap_or_else(|_| "{}".to_owned()))
     }
 
-    /// Writes the keys of what is owed; where they cannot be written, nothing that they seal is kept.
+    /// Writes the keys of deferred entries; if that fails, values sealed under them are dropped.
     pub(super) async fn store_deferred_keys(&mut self) -> Result<(), Error> {
         let savepoint = self.savepoint().await?;
         if self.sealer.store(&savepoint).await.is_ok() {
@@ -82,14 +84,14 @@ impl Transaction {
         Ok(())
     }
 
-    /// A savepoint: PostgreSQL takes no statement any more in a transaction in which one has failed.
+    /// A savepoint: after a failed statement PostgreSQL accepts no other in the same transaction.
     async fn savepoint(&self) -> Result<DatabaseTransaction, Error> {
         #[expect(clippy::disallowed_methods, reason = "a savepoint within the one transaction")]
         let savepoint = self.inner.begin().await?;
         Ok(savepoint)
     }
 
-    /// Where entries go.
+    /// The INSERT with the table that entries go to.
     pub(super) fn with_target_table(&self, mut insert: InsertStatement) -> InsertStatement {
         if self.timing == EntryTiming::Deferred {
             insert.into_table(audit_owed::Entity);
@@ -98,18 +100,18 @@ impl Transaction {
     }
 }
 
-/// Moves what is owed into the audit log, as far as that takes it; gives how many entries that were. One that the log refuses holds up
-/// no other. It may be done at any time, by several servers at once, and again.
+/// Moves deferred entries into the audit log and returns how many. One that the log rejects delays no other. It can
+/// be run at any time, by several servers, and again.
 ///
 /// # Errors
-/// `INTERNAL` while the audit log cannot be written, or where an entry was refused; what was moved before that stays.
+/// `INTERNAL` while the audit log cannot be written, or if an entry was rejected; what was moved before is kept.
 pub async fn write_deferred_entries(app: &App) -> Result<u64, Error> {
     use audit_owed::Column;
     let (mut written, mut last, mut failures) = (0, Uuid::nil(), RowFailures::default());
     loop {
         let query = audit_owed::Entity::find().select_only().column(Column::Id).filter(Column::Id.gt(last));
         let query = query.order_by_asc(Column::Id).limit(BATCH_SIZE).into_tuple();
-        // Mostly there is nothing, and nobody waits for a turn to write.
+        // Mostly there is nothing, and no writer has to wait.
         let ids: Vec<Uuid> = query.all(&app.db.reader).await?;
         let Some(end) = ids.last() else { return failures.finish(written) };
         last = *end;
@@ -125,10 +127,10 @@ pub async fn write_deferred_entries(app: &App) -> Result<u64, Error> {
     }
 }
 
-/// Moves those of `ids` that nobody else moves.
+/// Moves those of `ids` that no other server is moving.
 async fn move_entries(app: &App, ids: &[Uuid]) -> Result<u64, Error> {
     use audit_owed::Column;
-    // What was recorded with what made it moves, and is no other change: it needs no entry.
+    // The entries were recorded with their change; moving them needs no entry.
     let tx = open(app, TransactionOptions::default()).await?;
     let query = audit_owed::Entity::find().select_only().column(Column::Id);
     let query = query.filter(Column::Id.is_in(ids.iter().copied())).order_by_asc(Column::Id);

@@ -1,4 +1,4 @@
-//! What changed in a row, field by field as the registry declares them. Room: audit.
+//! The fields of a row that changed, as the registry declares them. Room: audit.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use crate::{
     registry::{DataCategory, Field, FieldSource, ObjectType, Scalar},
 };
 
-/// One field before and after.
+/// A field before and after a change.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldChange {
     /// E.g. `Contact.email`.
     pub coordinate: String,
-    /// Its data category, by which its values are sealed.
+    /// Its data category, which decides the sealing key.
     pub category: DataCategory,
     /// The value before.
     pub before: Json,
@@ -23,25 +23,26 @@ pub struct FieldChange {
     pub after: Json,
 }
 
-/// Fields that changed. Debug shows coordinates alone.
+/// The fields that changed. Debug shows only coordinates.
 #[derive(Clone, Default)]
 #[must_use = "what changed must be recorded"]
 pub struct ChangeSet(Vec<FieldChange>);
 
 impl ChangeSet {
-    /// Nothing changed.
+    /// No change.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// Every declared field, keys aside, in which two states of a row of `object` differ; `None` where there is no such state.
+    /// The declared fields, except keys, in which two states of a row of `object` differ; `None` stands for a
+    /// missing row.
     pub fn diff<M: ModelTrait>(object: &'static ObjectType, before: Option<&M>, after: Option<&M>) -> Self {
         let value = |model: Option<&M>, field: &Field, column: &str| {
             let mut columns = <M::Entity as EntityTrait>::Column::iter();
             let column = columns.find(|candidate| candidate.as_str() == column);
             let value = column.zip(model).map_or(Json::Null, |(column, model)| json(model.get(column)));
             match (&field.source, &value) {
-                // Lists are kept as JSON text.
+                // Lists are stored as JSON text.
                 (
                     FieldSource::Column { scalar: Scalar::TextList | Scalar::EnumList(_), .. },
                     Json::String(list),
@@ -49,7 +50,7 @@ impl ChangeSet {
                 _ => value,
             }
         };
-        // Keys never change, and the entry names what it is about.
+        // Keys never change, and the entry names its object anyway.
         let fields = object.fields.iter().filter(|field| field.category != DataCategory::Key);
         let columns = fields.filter_map(|field: &Field| Some((field, field.column()?)));
         let changes = columns.filter_map(|(field, column)| {
@@ -64,12 +65,12 @@ impl ChangeSet {
         Self(changes.collect())
     }
 
-    /// A change that is no field of a row.
+    /// A single change that is not a field of a row.
     pub fn single(coordinate: &str, category: DataCategory, before: Json, after: Json) -> Self {
         Self(vec![FieldChange { coordinate: coordinate.to_owned(), category, before, after }])
     }
 
-    /// These and `others`.
+    /// These changes and `others`.
     pub fn merge(mut self, others: Self) -> Self {
         self.0.extend(others.0);
         self
@@ -80,7 +81,7 @@ impl ChangeSet {
         self.0.is_empty()
     }
 
-    /// The coordinates of what changed.
+    /// The coordinates of the changed fields.
     pub fn coordinates(&self) -> Vec<&str> {
         self.0.iter().map(|change| change.coordinate.as_str()).collect()
     }
@@ -103,7 +104,7 @@ impl std::fmt::Debug for ChangeSet {
     }
 }
 
-/// A column's value as the answers of the API write it.
+/// A column's value as API responses show it.
 fn json(value: Value) -> Json {
     match value {
         Value::Uuid(Some(id)) => Json::from(id.to_string()),

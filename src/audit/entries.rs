@@ -1,4 +1,4 @@
-//! What an entry of the audit log says. Room: audit.
+//! Entries of the audit log. Room: audit.
 
 use std::sync::{
     Arc,
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::ChangeSet;
 use crate::{app::App, auth::actor::Actor, base::ids::id_at};
 
-/// Who writes, for what, under which policy: what every entry says of its author.
+/// The author of an entry: actor, roles, purpose, policy revision and request.
 #[derive(Clone, Debug)]
 pub struct Author {
     /// `token:<id>`, `user:<issuer>:<pseudonym>` or `cli:<command>`.
@@ -29,7 +29,7 @@ pub struct Author {
 }
 
 impl Author {
-    /// A command of the operator.
+    /// An operator's command.
     pub fn command(app: &App, actor: &str, purpose: Option<&str>) -> Self {
         Self {
             actor: actor.to_owned(),
@@ -53,43 +53,43 @@ impl From<&Actor> for Author {
     }
 }
 
-/// What was done to one thing.
+/// One action on one object.
 #[derive(Debug)]
 pub struct Entry {
-    /// What was done, e.g. `updateContact`.
+    /// The action, e.g. `updateContact`.
     pub action: &'static str,
-    /// Type of the thing.
+    /// Type of the object.
     pub entity_type: &'static str,
-    /// Its id, where it has one.
+    /// Its id, if it has one.
     pub entity_id: Option<Uuid>,
-    /// The person it is about.
+    /// The contact it is about.
     pub contact_id: Option<Uuid>,
-    /// What changed; empty where everything was as asked for already.
+    /// The changes; empty if nothing had to change.
     pub changes: ChangeSet,
 }
 
 impl Entry {
-    /// Whose keys seal it: those of the person, or of the thing itself.
+    /// The subject whose keys seal it: the person, or the object itself.
     pub(super) fn subject(&self) -> Uuid {
         self.contact_id.or(self.entity_id).unwrap_or(Uuid::nil())
     }
 }
 
-/// What was written, and whether its entries are in the audit log.
+/// When the entries of a write reach the audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryTiming {
-    /// They are.
+    /// In the same transaction.
     Immediate,
-    /// They follow.
+    /// Later, from the table of deferred entries.
     Deferred,
 }
 
-/// What all entries of a transaction have in common: who, when, and ids in order.
+/// What all entries of a transaction share: author, time, ordered ids.
 #[derive(Clone)]
 pub(super) struct Stamp {
     pub author: Author,
     pub now: DateTime<Utc>,
-    /// Ids given out so far, by clones too, which keeps them in order.
+    /// The number of ids issued, shared with clones, which keeps them ordered.
     ids: Arc<AtomicU32>,
 }
 
@@ -98,13 +98,13 @@ impl Stamp {
         Self { author, now, ids: Arc::default() }
     }
 
-    /// A fresh id; later ones are greater.
+    /// A new id; later ones are greater.
     pub fn new_id(&self) -> Uuid {
         let number = self.ids.fetch_add(1, Ordering::Relaxed);
         id_at(self.now + TimeDelta::microseconds(number.into()))
     }
 
-    /// The row of `entry`, whose values are `sealed`.
+    /// The row of `entry` with its `sealed` values.
     pub fn row(&self, id: Uuid, entry: &Entry, sealed: String) -> audit_entry::ActiveModel {
         let outcome = if entry.changes.is_empty() { AuditOutcome::Unchanged } else { AuditOutcome::Changed };
         audit_entry::ActiveModel {
@@ -117,7 +117,7 @@ impl Stamp {
         }
     }
 
-    /// The row of an entry that tells no values: something was done to `contact` at `coordinate`.
+    /// The row of an entry without values: `contact` changed at `coordinate`.
     pub fn bare_row(
         &self,
         action: &'static str,

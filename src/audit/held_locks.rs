@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, sync::atomic::AtomicBool};
 /// How an identity is locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LockMode {
-    /// By those who bring it.
+    /// By a writer that adds the address to a contact.
     Shared,
-    /// By those who declare something about it.
+    /// By a writer that declares something about the address.
     Exclusive,
 }
 
@@ -24,7 +24,7 @@ impl LockMode {
 #[derive(Debug, Default)]
 pub(super) struct HeldLocks {
     pub(super) identities: BTreeMap<u64, LockMode>,
-    /// Whether contacts are locked already: then identities come too late.
+    /// Whether contacts are locked: after that, identities must not be locked any more.
     pub(super) contacts: AtomicBool,
     /// How the uses by recipients are locked.
     pub(super) uses: Option<LockMode>,

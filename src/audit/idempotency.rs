@@ -1,8 +1,8 @@
-//! Safe retries: the outcome of a mutation is kept for a day under the client's Idempotency-Key. Room: audit.
+//! Safe retries: the outcome of a mutation is stored for a day under the client's Idempotency-Key. Room: audit.
 //!
-//! The first request that sends an `Idempotency-Key` takes it, with a keyed digest of its purpose and body. The ids of what it wrote,
-//! and a secret that it issued, are kept under the key, sealed, in the same transaction. No value of a person is kept: a repeat
-//! reads the answer anew, so that it never says more than a read may by then.
+//! The first request with an `Idempotency-Key` claims it, with a keyed digest of its purpose and body. The ids that
+//! it wrote and a secret that it issued are stored sealed, in the same transaction. Personal data is not stored: a
+//! repeat reads the answer again, so it never shows more than a read may show by then.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::idempotency::{ActiveModel, Column, Entity};
@@ -21,11 +21,11 @@ use crate::{
     },
 };
 
-/// How long outcomes are kept.
+/// How long outcomes are stored.
 const RETENTION: TimeDelta = TimeDelta::days(1);
 const KEY_CONTEXT: &str = "idempotency";
 
-/// The client's key and what it was sent with.
+/// The client's key and the request it was sent with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Idempotency {
     key_hash: String,
@@ -33,24 +33,30 @@ pub struct Idempotency {
 }
 
 impl Idempotency {
-    /// A key with the purpose and body of its request. Only keyed digests are kept, by a key that outlives a rotation of the master
-    /// key: clients may write anything into a key, and bodies hold values of persons.
+    /// A key with the purpose and body of its request. Only keyed digests are stored, under a key that survives
+    /// rotations of the master key: clients may put anything into a key, and bodies hold personal data.
     ///
     /// # Errors
     /// Keys that cannot be derived.
-    pub fn new(ring: &InstallationKeys, key: &str, purpose: &str, body: &[u8]) -> Result<Self, Error> {
+    pub fn new(
+        installation_keys: &InstallationKeys,
+        key: &str,
+        purpose: &str,
+        body: &[u8],
+    ) -> Result<Self, Error> {
         Ok(Self {
-            key_hash: digest(&ring.lookups, &[key.as_bytes()])?,
-            body_hash: digest(&ring.lookups, &[purpose.as_bytes(), body])?,
+            key_hash: digest(&installation_keys.lookups, &[key.as_bytes()])?,
+            body_hash: digest(&installation_keys.lookups, &[purpose.as_bytes(), body])?,
         })
     }
 
-    /// Where the outcome of a root field is kept. Response keys are the client's and of any length: a digest stands for them.
+    /// The key of a root field's outcome. Response keys are chosen by the client and unbounded, so a digest stands
+    /// for them.
     fn outcome_key(&self, actor: &str, root: &str) -> Result<OutcomeKey, Error> {
         Ok((actor.to_owned(), self.key_hash.clone(), digest(&[0; 32], &[root.as_bytes()])?))
     }
 
-    /// Where the request as a whole is kept.
+    /// The key of the whole request.
     fn request_key(&self, actor: &str) -> OutcomeKey {
         (actor.to_owned(), self.key_hash.clone(), String::new())
     }
@@ -69,7 +75,7 @@ impl Idempotency {
 
 type OutcomeKey = (String, String, String);
 
-/// A digest of `parts`, each with its length before it, by HKDF-SHA-256 under `secret`; hexadecimal.
+/// A digest of `parts`, each preceded by its length: HKDF-SHA-256 under `secret`, hexadecimal.
 fn digest(secret: &[u8; 32], parts: &[&[u8]]) -> Result<String, Error> {
     let mut input = Vec::new();
     for part in parts {
@@ -84,8 +90,8 @@ fn digest(secret: &[u8; 32], parts: &[&[u8]]) -> Result<String, Error> {
 }
 
 impl Transaction {
-    /// What was done under this key for the root field `root`, if it was; else the key is taken for this transaction, and
-    /// whoever comes with it meanwhile waits for its end.
+    /// The stored outcome of the root field `root` under this key, if there is one; otherwise claims the key for
+    /// this transaction, and other requests with it wait for its end.
     ///
     /// # Errors
     /// `CONFLICT` for the same key with another purpose or body.
@@ -115,7 +121,7 @@ impl Transaction {
         Ok(None)
     }
 
-    /// Keeps the outcome under the key that was claimed.
+    /// Stores the outcome under the claimed key.
     ///
     /// # Errors
     /// `INTERNAL` from the database.
@@ -135,14 +141,14 @@ impl Transaction {
     }
 }
 
-/// Deletes what was kept for a day.
+/// Deletes outcomes older than a day.
 async fn delete_expired<C: ConnectionTrait>(connection: &C, now: DateTime<Utc>) -> Result<(), Error> {
     Entity::delete_many().filter(Column::CreatedAt.lte(now - RETENTION)).exec(connection).await?;
     Ok(())
 }
 
-/// Deletes outcomes that were kept for a day, also where no mutation comes by to do so. Nothing of a person changes by it, so
-/// that no entry tells of it.
+/// Deletes outcomes older than a day, for times when no mutation does so. It changes no personal data, so no entry
+/// records it.
 ///
 /// # Errors
 /// `INTERNAL` from the database.

@@ -1,8 +1,9 @@
-//! Keys that outlive a rotation of the master key: made once, wrapped in the database. Room: audit.
+//! The installation keys: created once, stored wrapped in the database, and kept across rotations of the master
+//! key. Room: audit.
 //!
-//! For links, the suppression list, receipts and digests by which retries are found; random, made once, wrapped by
-//! the master key under the id of nobody. Where something was made with them and they are missing, or where they
-//! cannot be opened, nothing makes new ones but an operator who says so.
+//! They serve links, the suppression list, receipts and the digests of retries. They are random and wrapped by the
+//! master key under the nil subject. If keys that something was made with are missing or cannot be opened, only an
+//! operator can have new ones made.
 
 use entity::{
     audit_entry, link,
@@ -21,24 +22,24 @@ use crate::{
     registry::DataCategory,
 };
 
-/// The key belongs to no person.
+/// The subject of keys that belong to no person.
 const SYSTEM_SUBJECT: Uuid = Uuid::nil();
 const LINKS: &str = "links";
 const SUPPRESSION: &str = "suppression";
 const SIGNING: &str = "signing";
 const LOOKUPS: &str = "lookups";
-/// Keys that what was made with them needs for good.
+/// Keys that are needed as long as anything made with them exists.
 const PERMANENT_KEYS: [&str; 3] = [LINKS, SUPPRESSION, SIGNING];
-/// All of them.
+/// All installation keys.
 const ALL: [&str; 4] = [LINKS, SUPPRESSION, SIGNING, LOOKUPS];
-/// What is recorded when they are made.
+/// The audit action of creating them.
 const ACTION: &str = "makeKeys";
 
-/// The keys of this installation. Those that are missing are made, in a transaction of its own; of two servers that come at the
-/// same time one makes them, and both read what is there then.
+/// The keys of this installation. Missing ones are created in a separate transaction; if two servers do so at the
+/// same time, one wins and both read the result.
 ///
 /// # Errors
-/// `INTERNAL` from the database, or where a key is wrapped by a master key that is not known.
+/// `INTERNAL` from the database, or if a key is wrapped by an unknown master key.
 pub async fn installation_keys(app: &App) -> Result<&InstallationKeys, Error> {
     app.installation_keys
         .get_or_try_init(async || {
@@ -46,7 +47,7 @@ pub async fn installation_keys(app: &App) -> Result<&InstallationKeys, Error> {
                 return Ok(installation_keys);
             }
             match create(app).await {
-                // Another server was in between.
+                // Another server was faster.
                 Err(error) if !error.transient => return Err(error),
                 _ => {}
             }
@@ -55,7 +56,7 @@ pub async fn installation_keys(app: &App) -> Result<&InstallationKeys, Error> {
         .await
 }
 
-/// The keys of this installation, if they were made already.
+/// The keys of this installation, if they exist.
 ///
 /// # Errors
 /// As [`installation_keys`].
@@ -63,14 +64,14 @@ pub async fn existing_installation_keys(app: &App) -> Result<Option<&Installatio
     if app.installation_keys.get().is_none()
         && let Some(installation_keys) = read(&app.db.reader, &app.keys).await?
     {
-        // Whoever was faster has read the same.
+        // A concurrent reader has set the same keys.
         _ = app.installation_keys.set(installation_keys);
     }
     Ok(app.installation_keys.get())
 }
 
 impl Transaction {
-    /// The keys of the installation, if they were made already.
+    /// The keys of this installation, if they exist.
     ///
     /// # Errors
     /// As [`installation_keys`].
@@ -85,7 +86,7 @@ impl Transaction {
         Ok(found)
     }
 
-    /// The keys of the installation, made in this transaction where they are missing.
+    /// The keys of this installation; missing ones are created in this transaction.
     ///
     /// # Errors
     /// As [`installation_keys`]; transient where another server makes them at the same time.
@@ -96,13 +97,13 @@ impl Transaction {
         if !has_all_needed(&self.inner).await? {
             return Err(missing());
         }
-        // Another may have made them since they were looked for.
+        // Another transaction may have created them meanwhile.
         if let Some(installation_keys) = self.existing_installation_keys().await? {
             return Ok(installation_keys);
         }
         create_missing(self, &[]).await?;
         let installation_keys = read(&self.inner, &self.keys).await?.ok_or_else(missing)?;
-        // Not kept beyond the transaction: it may be rolled back.
+        // Not shared beyond the transaction: it may be rolled back.
         self.created_keys = Some(installation_keys.clone());
         Ok(installation_keys)
     }
@@ -119,7 +120,7 @@ async fn read<C: ConnectionTrait>(
     let rows = key_rows(connection).await?;
     let key = |name: &str| {
         let row = rows.iter().find(|row| row.category == name);
-        row.map(|row| sealing::unwrapped(keys, row)).transpose()
+        row.map(|row| sealing::unwrap_key(keys, row)).transpose()
     };
     Ok(match (key(LINKS)?, key(SUPPRESSION)?, key(SIGNING)?, key(LOOKUPS)?) {
         (Some(links), Some(suppression), Some(signing), Some(lookups)) => {
@@ -133,12 +134,12 @@ async fn key_rows<C: ConnectionTrait>(connection: &C) -> Result<Vec<subject_key:
     Ok(Entity::find().filter(Column::SubjectId.eq(SYSTEM_SUBJECT)).all(connection).await?)
 }
 
-/// Whether it is one of the keys of the installation.
+/// Whether `row` is one of the installation keys.
 pub(super) fn is_of_installation(row: &subject_key::Model) -> bool {
     row.subject_id == SYSTEM_SUBJECT && ALL.contains(&row.category.as_str())
 }
 
-/// The keys of the installation that are there and cannot be opened: they are not what was wrapped, or their master key is not known.
+/// The installation keys that cannot be opened: their content was altered, or their master key is unknown.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -148,15 +149,16 @@ pub(super) async fn unopenable<C: ConnectionTrait>(
 ) -> Result<Vec<subject_key::Model>, Error> {
     let mut unopenable = Vec::new();
     for row in key_rows(connection).await?.into_iter().filter(is_of_installation) {
-        if !sealing::opens(keys, &row)? {
+        if !sealing::can_open(keys, &row)? {
             unopenable.push(row);
         }
     }
     Ok(unopenable)
 }
 
-/// Whether no key of the installation is missing that something was made with: a database that was restored without them would make
-/// new ones, by which it recognises nobody who said no, and the old ones could not be restored any more.
+/// Whether no installation key is missing that something was made with. A database restored without them would
+/// otherwise create new ones, recognise nobody on the suppression list, and stand in the way of restoring the old
+/// ones.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -174,11 +176,11 @@ pub(super) async fn has_all_needed<C: ConnectionTrait>(connection: &C) -> Result
     if missing.is_empty() || !was_used(connection, &missing).await? {
         return Ok(true);
     }
-    // Looked at once more: another may have made them meanwhile, and what tells of it with them.
+    // Checked once more: another transaction may have created them meanwhile, and the evidence with them.
     Ok(missing_names().await?.is_empty())
 }
 
-/// Whether something was made with keys that are not there.
+/// Whether something was made with the `missing` keys.
 async fn was_used<C: ConnectionTrait>(connection: &C, missing: &[&str]) -> Result<bool, Error> {
     let made = audit_entry::Entity::find().filter(audit_entry::Column::Action.eq(ACTION));
     let listed = suppression::Entity::find().select_only().column(suppression::Column::Id);
@@ -212,9 +214,9 @@ async fn create(app: &App) -> Result<(), Error> {
     tx.commit().await
 }
 
-/// Makes the keys of the installation that are missing or cannot be opened, though something was made with them: links in mails end,
-/// nobody on the suppression list is recognised by it any more, receipts are signed by another key. Gives the names of those that were
-/// made.
+/// Creates the installation keys that are missing or cannot be opened, although something was made with them: links
+/// in mails stop working, the suppression list no longer recognises anybody, receipts are signed with another key.
+/// Returns the names of the new keys.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -233,17 +235,17 @@ pub async fn remake_keys(app: &App, actor: &str) -> Result<Vec<&'static str>, Er
     .await
 }
 
-/// Makes the keys that are missing, `lost` ones among them, and gives their names.
+/// Creates the missing keys, including those that were `lost`, and returns their names.
 async fn create_missing(tx: &mut Transaction, lost: &[String]) -> Result<Vec<&'static str>, Error> {
     let existing = existing_names(tx.connection()).await?;
     let missing: Vec<&str> =
         ALL.into_iter().filter(|name| !existing.iter().any(|existing| existing == name)).collect();
     for name in &missing {
-        // An earlier program made these digests by a key of the master key: what it kept for retries is found on.
+        // An earlier version derived these digests from the master key: retries that it stored are still found.
         let is_new_kind = *name == LOOKUPS && !missing.contains(&LINKS);
         let is_inherited = is_new_kind && !lost.iter().any(|lost| lost == name);
         let key = if is_inherited { tx.keys.derive("idempotency-digest")? } else { rand::random() };
-        let key_row = sealing::first(&tx.keys, SYSTEM_SUBJECT, name, key, tx.now())?;
+        let key_row = sealing::wrap_first(&tx.keys, SYSTEM_SUBJECT, name, key, tx.now())?;
         sealing::insert(tx.connection(), &tx.keys, &[key_row]).await?;
     }
     tx.record(Entry {

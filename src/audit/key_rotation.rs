@@ -1,5 +1,5 @@
-//! A new master key: the database has it in use from one instant on, every subject key is wrapped anew, no value is sealed
-//! anew. Room: audit.
+//! Rotation of the master key: from one instant on the database uses the new one, and every subject key is wrapped
+//! again; no value is sealed again. Room: audit.
 
 use std::time::Duration;
 
@@ -20,30 +20,30 @@ use super::{
 use crate::audit::retry::with_retry;
 use crate::{app::App, base::error::Error, crypto::sealing, registry::DataCategory};
 
-/// Keys that are wrapped anew in one transaction.
+/// Keys that are wrapped again in one transaction.
 const BATCH_SIZE: u64 = 500;
-/// Between two looks whether transactions of before have ended.
+/// Interval between two checks for older transactions.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What a rotation has done.
+/// The result of a rotation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RotationReport {
-    /// Keys that were wrapped anew.
+    /// Keys that were wrapped again.
     pub rewrapped: u64,
-    /// Names of master keys that are not known here and still wrap keys.
+    /// Names of unknown master keys that still wrap keys.
     pub unknown: Vec<String>,
-    /// Keys that stayed, though their master key is known: they are not what was wrapped.
+    /// Keys that could not be wrapped again although their master key is known: their content was altered.
     pub broken: u64,
 }
 
-/// Takes the configured master key in use, and wraps every key anew by it that another known one wraps. It may be done again at any
-/// time, also after it was killed: it goes on where it was.
+/// Puts the configured master key in use and wraps every key that another known one wraps. It can be repeated at
+/// any time, also after a crash: it continues where it stopped.
 ///
-/// From the instant at which the new one is in use the database takes keys under no other. Transactions that began before that are
-/// waited for, so that none is left behind.
+/// As soon as the new one is in use, the database accepts keys under no other. Older transactions are waited for,
+/// so that no key is missed.
 ///
 /// # Errors
-/// `INTERNAL` from the database; what was done before that stays.
+/// `INTERNAL` from the database; batches before that are kept.
 pub async fn rotate_master_key(app: &App, actor: &str) -> Result<RotationReport, Error> {
     with_retry(|| use_configured_key(app, actor)).await?;
     wait_for_older_transactions(app, Author::command(app, actor, None)).await?;
@@ -77,14 +77,14 @@ struct Batch {
     last: Option<KeyPosition>,
 }
 
-/// Has the configured master key in use, if it is not yet.
+/// Puts the configured master key in use, if it is not yet.
 async fn use_configured_key(app: &App, actor: &str) -> Result<(), Error> {
     let configured = app.keys.configured()?;
     let mut tx = begin(app, Author::command(app, actor, None)).await?;
     let row = master_key::Entity::find_by_id(1).one(tx.connection()).await?;
     let before = row.map(|row| row.name);
     if before.as_deref() == Some(configured.as_str()) {
-        app.keys.take_in_use(&configured)?;
+        app.keys.set_in_use(&configured)?;
         return Ok(());
     }
     let row = master_key::ActiveModel { id: Set(1), name: Set(configured.clone()), since: Set(tx.now()) };
@@ -92,12 +92,12 @@ async fn use_configured_key(app: &App, actor: &str) -> Result<(), Error> {
         .update_columns([master_key::Column::Name, master_key::Column::Since])
         .to_owned();
     master_key::Entity::insert(row).on_conflict(on_conflict).exec_without_returning(tx.connection()).await?;
-    // What this transaction wraps is under the new one already; whether it is committed is asked anew.
-    app.keys.take_in_use(&configured)?;
+    // This transaction already wraps under the new key; whether it committed is checked again later.
+    app.keys.set_in_use(&configured)?;
     let before = before.map_or(serde_json::Value::Null, Into::into);
     record(&mut tx, before, &configured).await?;
     let committed = tx.commit().await;
-    app.keys.doubt();
+    app.keys.mark_in_doubt();
     committed
 }
 
@@ -112,13 +112,14 @@ async fn record(tx: &mut Transaction, before: serde_json::Value, configured: &st
     .await
 }
 
-/// Waits until every transaction has ended that may have written a key before the new one was in use. SQLite has one writer.
+/// Waits for every transaction that may have written a key before the new one was in use. SQLite has one writer.
 async fn wait_for_older_transactions(app: &App, author: Author) -> Result<(), Error> {
     if app.db.backend() == DbBackend::Sqlite {
         return Ok(());
     }
-    // A transaction that saw the old key had its number before it looked (migration 24), so that number is lower than a new one. The
-    // `xmax` of a snapshot is not enough: it follows the latest transaction that has ended, not those that still run.
+    // A transaction that saw the old key had its number before it looked (migration 24), so its number is lower
+    // than a new one. The `xmax` of a snapshot does not suffice: it follows the latest transaction that ended, not
+    // those still running.
     let first_new = {
         let tx = begin(app, author).await?;
         transaction_number(tx.connection(), "pg_current_xact_id()::text::bigint").await?
@@ -150,8 +151,8 @@ async fn transaction_number<C: ConnectionTrait>(
     Ok(found.try_get("", "number")?)
 }
 
-/// Wraps a batch of the keys anew that lie under `name` behind `last`. Rows are locked, so that none comes back that is destroyed
-/// meanwhile.
+/// Wraps a batch of the keys under `name` after `last` again. Rows are locked, so that none destroyed meanwhile
+/// comes back.
 async fn rewrap(app: &App, actor: &str, name: &str, last: Option<KeyPosition>) -> Result<Batch, Error> {
     let mut tx = begin(app, Author::command(app, actor, None)).await?;
     let mut query = keys_after(last.as_ref(), BATCH_SIZE).filter(Column::WrappedBy.eq(name));
@@ -162,7 +163,7 @@ async fn rewrap(app: &App, actor: &str, name: &str, last: Option<KeyPosition>) -
     let mut batch = Batch { last: rows.last().map(position_of), ..Batch::default() };
     let mut rewrapped = Vec::new();
     for row in &rows {
-        match sealing::rewrapped(&app.keys, row)? {
+        match sealing::rewrap(&app.keys, row)? {
             Some(row) => rewrapped.push(row),
             None => batch.broken += 1,
         }
@@ -176,7 +177,7 @@ async fn rewrap(app: &App, actor: &str, name: &str, last: Option<KeyPosition>) -
         .to_owned();
     let written =
         Entity::insert_many(rewrapped).on_conflict(on_conflict).exec_without_returning(tx.connection()).await;
-    written.map_err(|error| sealing::refused(&app.keys, error))?;
+    written.map_err(|error| sealing::map_insert_error(&app.keys, error))?;
     let configured = app.keys.key_id()?;
     record(&mut tx, name.into(), &configured).await?;
     tx.commit().await?;

@@ -1,7 +1,8 @@
-//! Locks of reachable identities, which come before those of contacts. Room: audit.
+//! Locks of identities (addresses), which are taken before those of contacts. Room: audit.
 //!
-//! Whoever brings an address to a contact locks its identity SHARED, whoever declares something about it EXCLUSIVE: so a no and an
-//! address that comes in at the same instant meet. SQLite has one writer, which holds everything.
+//! A writer that adds an address to a contact locks its identity SHARED, one that declares something about it
+//! EXCLUSIVE: so an opt-out and an address that arrives at the same instant meet. SQLite has one writer, which
+//! holds everything.
 
 use std::sync::atomic::Ordering;
 
@@ -10,15 +11,16 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use super::{LockMode, Transaction};
 use crate::base::error::Error;
 
-/// The number of the lock of all uses by recipients.
+/// The number of the advisory lock on all uses by recipients.
 pub const RECIPIENT_USES_LOCK: i64 = 134_653_220_711_170;
 
 impl Transaction {
-    /// Locks identities until the end of the transaction, in the order of their numbers. What is looked up of them is looked up by a
-    /// later statement.
+    /// Locks identities until the end of the transaction, in numerical order. Look-ups about them must be later
+    /// statements.
     ///
     /// # Errors
-    /// `INTERNAL` from the database, and where contacts are locked already: two transactions could wait for each other then.
+    /// `INTERNAL` from the database, and if contacts are already locked: two transactions could then wait for each
+    /// other.
     pub async fn lock_identities(
         &mut self,
         locks: impl IntoIterator<Item = u64>,
@@ -38,7 +40,8 @@ impl Transaction {
         }
         if self.inner.get_database_backend() == DbBackend::Postgres {
             let name = mode.function();
-            // Who declares something may owe it to those who read: their uses come first, by the same statement.
+            // An opt-out may create duties for recipients who read: the lock on their uses comes first, in the same
+            // statement.
             let (uses, from) = match (mode, self.held_locks.uses) {
                 (LockMode::Exclusive, None) => {
                     self.held_locks.uses = Some(LockMode::Shared);
@@ -60,8 +63,8 @@ impl Transaction {
         Ok(())
     }
 
-    /// Locks what is noted of uses by recipients until the end of the transaction: SHARED by who owes a no to those who read, so that
-    /// none begins to read in between; EXCLUSIVE by who tells them.
+    /// Locks the recorded uses by recipients until the end of the transaction: SHARED by a writer that creates
+    /// duties, so that no recipient starts to read in between; EXCLUSIVE by one that exports them.
     ///
     /// # Errors
     /// `INTERNAL` from the database.
@@ -77,8 +80,9 @@ impl Transaction {
         Ok(())
     }
 
-    /// Says whether PostgreSQL plans each further statement of this transaction `anew`, for the values and tables at hand, or keeps plans.
-    /// A kept plan is made for the tables as they were: an import into an empty database would go on scanning what it has filled since.
+    /// Makes PostgreSQL plan each further statement of this transaction anew if `anew`, or lets it reuse plans. A
+    /// reused plan fits the tables as they were: an import into an empty database would keep scanning what it has
+    /// filled since.
     ///
     /// # Errors
     /// `INTERNAL` from the database.
@@ -96,7 +100,7 @@ impl Transaction {
         locks.into_iter().all(|lock| self.held_locks.identities.get(&lock).is_some_and(|held| *held >= mode))
     }
 
-    /// Notes that contacts are about to be locked: identities that are not locked by now are locked by another attempt.
+    /// Notes that contacts are about to be locked: identities that are not locked by then need another attempt.
     pub fn note_contact_locks(&self) {
         self.held_locks.contacts.store(true, Ordering::Relaxed);
     }

@@ -1,11 +1,11 @@
-//! Which master key is in use: the database says it, and takes keys under no other. Room: audit.
+//! The master key in use: the database names it and accepts keys under no other. Room: audit.
 //!
-//! A process knows those of its configuration; the row of `master_key` says which of them wraps new keys, and a
-//! trigger of `subject_key` refuses every other, whoever writes. A writer that is refused looks the row up and does
-//! it again. A rotation changes the row, waits for transactions that began before (PostgreSQL), and wraps every key
-//! anew in batches that may be repeated. Servers say in `server` every few seconds which keys they know. A key that
-//! cannot be opened gets a successor of the next generation (`crypto/sealing.rs`); a sealed value names its
-//! generation. `audit/unopenable.rs` opens every key and every entry, for `keys status` and `restore --check`.
+//! A process knows the master keys of its configuration. The row of `master_key` names the one that wraps new keys,
+//! and a trigger on `subject_key` rejects every other, whoever writes. A rejected writer looks the row up and tries
+//! again. A rotation changes the row, waits for older transactions (PostgreSQL) and wraps every key again in
+//! repeatable batches. Servers report in `server` every few seconds which keys they know. A key that cannot be
+//! opened gets a successor of the next generation (`crypto/sealing.rs`); a sealed value names its generation.
+//! `audit/unopenable.rs` tries to open every key and every entry, for `keys status` and `restore --check`.
 
 use chrono::{DateTime, Utc};
 use entity::{master_key, subject_key};
@@ -19,55 +19,55 @@ use crate::{
     registry::DataCategory,
 };
 
-/// How many keys there are under one master key.
+/// The number of keys under one master key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyUse {
     /// Name of the master key.
     pub master: String,
     /// Keys that it wraps.
     pub keys: u64,
-    /// Whether the configuration has it.
+    /// Whether it is configured here.
     pub known: bool,
 }
 
-/// What is known of master keys.
+/// The state of all keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keyring {
     /// Name of the one in use, and since when; none before the first start.
     pub in_use: Option<(String, DateTime<Utc>)>,
-    /// All that wrap any key, by name.
+    /// All master keys that wrap any key, by name.
     pub uses: Vec<KeyUse>,
-    /// Whether the keys of the installation are all there.
+    /// Whether no needed installation key is missing.
     pub complete: bool,
-    /// Names of the keys of the installation that are there and cannot be opened.
+    /// Names of the installation keys that cannot be opened.
     pub unopenable: Vec<String>,
 }
 
 impl Keyring {
-    /// Whether everything can be opened by the configuration at hand.
+    /// Whether everything can be opened with the present configuration.
     pub fn is_sound(&self) -> bool {
         self.complete && self.unopenable.is_empty() && self.uses.iter().all(|use_| use_.known)
     }
 }
 
-/// What is said where the keys of the installation are not there.
+/// The error if installation keys are missing.
 const KEYS_LOST: &str = "the database was restored without the keys of the installation (table `subject_key`), though links, the suppression \
                     list or receipts were made with them: nobody who said no would be recognised. Restore `subject_key` first; new keys \
                     would stand in its way. If they are lost for good: `zweck keys remake --accept-loss`";
 
-/// Reads from the database which master key is in use, so that this process wraps new keys by it; where none is said to be yet,
+/// Reads the master key in use from the database, so that this process wraps new keys with it. If none is set yet,
 /// the configured one is from now on.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` when the one in use is not known here, or keys of the installation cannot be opened or are missing though something
-/// was made with them: the text says what to do.
+/// `BAD_USER_INPUT` if the one in use is not known here, or installation keys cannot be opened, or are missing
+/// though something was made with them: the message says what to do.
 pub async fn adopt_master_key(app: &App) -> Result<(), Error> {
     if !installation_keys::has_all_needed(&app.db.reader).await? {
         return Err(Error::new(Code::BadUserInput, KEYS_LOST));
     }
     with_retry(|| async {
         if let Some(row) = active_row(app).await? {
-            return match app.keys.take_in_use(&row.name)? {
+            return match app.keys.set_in_use(&row.name)? {
                 true => Ok(()),
                 false => Err(wrong_master_key(app, &row.name)),
             };
@@ -80,7 +80,7 @@ pub async fn adopt_master_key(app: &App) -> Result<(), Error> {
             return Err(wrong_master_key(app, name));
         }
         let configured = app.keys.configured()?;
-        app.keys.take_in_use(&configured)?;
+        app.keys.set_in_use(&configured)?;
         let mut tx = begin(app, Author::command(app, "server", None)).await?;
         let row = master_key::ActiveModel { id: Set(1), name: Set(configured.clone()), since: Set(tx.now()) };
         master_key::Entity::insert(row).exec_without_returning(tx.connection()).await?;
@@ -104,7 +104,7 @@ pub async fn adopt_master_key(app: &App) -> Result<(), Error> {
     if unopenable.is_empty() { Ok(()) } else { Err(unopenable_keys_error(app, &unopenable)?) }
 }
 
-/// What is said where keys of the installation are there and cannot be opened.
+/// The error if installation keys cannot be opened.
 fn unopenable_keys_error(app: &App, unopenable: &[subject_key::Model]) -> Result<Error, Error> {
     let known = app.keys.names()?;
     if let Some(row) = unopenable.iter().find(|row| !known.contains(&row.wrapped_by)) {
@@ -128,7 +128,7 @@ fn unopenable_keys_error(app: &App, unopenable: &[subject_key::Model]) -> Result
     ))
 }
 
-/// The names of master keys that wrap keys and are not known here: what was sealed under those keys cannot be opened.
+/// Names of unknown master keys that wrap keys: what was sealed under those keys cannot be opened.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -137,7 +137,7 @@ pub async fn unknown_master_keys(app: &App) -> Result<Vec<String>, Error> {
     Ok(names(&app.db.reader).await?.into_iter().filter(|name| !known.contains(name)).collect())
 }
 
-/// What is known of master keys.
+/// The state of all keys.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -173,7 +173,7 @@ pub async fn keyring(app: &App) -> Result<Keyring, Error> {
     })
 }
 
-/// The names of all master keys that wrap any key. As many looks at the index as there are names.
+/// Names of all master keys that wrap any key: one index look-up for each name.
 ///
 /// # Errors
 /// `INTERNAL` from the database.

@@ -1,7 +1,7 @@
-//! The one door for writing: change and audit entry commit together or not at all. Room: audit.
+//! The only way to write: a change and its audit entry commit together or not at all. Room: audit.
 //!
-//! Write functions take a [`Transaction`], which nothing else can make: raw `begin` is refused by a lint. Who gets one
-//! must record what it did, or cannot commit.
+//! Write functions take a [`Transaction`], which only this module can create: a lint rejects raw `begin`. A
+//! transaction that records nothing cannot commit.
 
 mod active_master_key;
 mod affected_contacts;
@@ -77,30 +77,30 @@ pub struct Transaction {
     inner: DatabaseTransaction,
     sealer: Sealer,
     keys: MasterKeys,
-    /// Keys that outlive a rotation, once anybody has read them.
+    /// The installation keys of the application, once somebody has read them.
     installation_keys: Arc<OnceCell<InstallationKeys>>,
-    /// The same, where this transaction has made them.
+    /// Installation keys that this transaction has created.
     created_keys: Option<InstallationKeys>,
     entries: Vec<audit_entry::ActiveModel>,
-    /// The database, for what is beside the transaction.
+    /// The database, for work outside the transaction.
     db: Db,
-    /// What is told once it is committed.
+    /// Changes to publish after the commit.
     pending_changes: Vec<FeedChange>,
-    /// The policy in force, by which consents are found to begin or to end.
+    /// The policy in force, which decides whether consents began or ended.
     policy: Arc<Policy>,
-    /// Contacts of which that is to be found out.
+    /// Contacts whose consents may have begun or ended.
     affected_contacts: AffectedContacts,
-    /// How addresses are read.
+    /// Reads addresses into identities.
     reader: Reader,
-    /// How long recipients may have kept what they read.
+    /// How long recipients may keep what they read.
     keep_copy: TimeDelta,
-    /// What is locked.
+    /// The locks that are held.
     held_locks: HeldLocks,
-    /// Whether entries are written now.
+    /// Whether entries are written now or later.
     timing: EntryTiming,
 }
 
-/// Opens the door.
+/// Begins a transaction.
 ///
 /// # Errors
 /// `INTERNAL` when the database cannot be reached.
@@ -109,12 +109,12 @@ pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
         refresh_master_key(app).await?;
     }
     let options = TransactionOptions {
-        // An upgrade of a deferred transaction fails when another writer was in between.
+        // Upgrading a deferred transaction fails if another writer got in between.
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..Default::default()
     };
     let inner = open(app, options).await?;
-    // The time is read behind the door: what others wrote before is older.
+    // Read inside the transaction: whatever others wrote before is older.
     let now = app.now();
     let (stamp, sealer) = (Stamp::new(author, now), Sealer::new(&app.keys));
     let db = app.db.clone();
@@ -140,8 +140,8 @@ pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
     })
 }
 
-/// Begins a transaction in a task of its own, which goes on to its end when the caller is dropped: sqlx leaves the connection of a
-/// `begin` that is dropped half-way inside the transaction, and whatever the next one writes there is lost.
+/// Begins a transaction in a task of its own, which completes even if the caller is dropped: sqlx leaves the
+/// connection of a `begin` dropped half-way inside the transaction, and whatever is written there next is lost.
 async fn open(app: &App, options: TransactionOptions) -> Result<DatabaseTransaction, Error> {
     let writer = app.db.writer.clone();
     #[expect(clippy::disallowed_methods, reason = "this is the one door")]
@@ -155,24 +155,24 @@ impl Transaction {
         self.stamp.now
     }
 
-    /// A fresh id of that instant; later ones of the same transaction are greater, so that entries stay in order.
+    /// A new id of that instant. Later ids of the same transaction are greater, so entries stay in order.
     pub fn new_id(&self) -> Uuid {
         self.stamp.new_id()
     }
 
-    /// A fresh id for a new thing that entries will be about: it has no keys yet.
+    /// A new id for a new object that entries will be about: it has no keys yet.
     pub fn new_subject(&mut self) -> Uuid {
         let id = self.new_id();
         self.sealer.add_new_subject(id);
         id
     }
 
-    /// Who writes.
+    /// The author.
     pub fn author(&self) -> &Author {
         &self.stamp.author
     }
 
-    /// Names who writes, once that is known: a link tells whose it is only when it is locked.
+    /// Replaces the author once it is known: whose link it is turns out only after it is locked.
     ///
     /// # Errors
     /// `INTERNAL` after anything was recorded.
@@ -184,7 +184,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// How addresses are read here.
+    /// The reader of addresses.
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
@@ -194,17 +194,17 @@ impl Transaction {
         &self.policy
     }
 
-    /// Until when a recipient must have read, so that it may have kept nothing of it.
+    /// The instant before which a recipient must have read to have kept nothing of it.
     pub fn copy_cutoff(&self) -> DateTime<Utc> {
         self.now() - self.keep_copy
     }
 
-    /// Where statements run.
+    /// The connection to run statements on.
     pub fn connection(&self) -> &DatabaseTransaction {
         &self.inner
     }
 
-    /// Whether the row of `object` with this id exists for `actor`, by what the transaction sees.
+    /// Whether the row of `object` with this id is visible to `actor`, as the transaction sees it.
     ///
     /// # Errors
     /// `INTERNAL` from the database.
@@ -213,14 +213,14 @@ impl Transaction {
         engine::exists(&self.inner, &scope, object, id).await
     }
 
-    /// The row rule of `object` for `actor` as a condition on the row `t` of its table.
+    /// The row rule of `object` for `actor`, as a condition on the row `t` of its table.
     pub fn row_condition(&self, actor: &Actor, object: &ObjectType) -> Expr {
         engine::row_condition(&Scope::for_actor(actor, self.now(), self.inner.get_database_backend()), object)
     }
 
-    /// Takes keys of `subject` that were read along with what is written, once its contact was locked, so that they are not asked for
-    /// again; and categories of which it has none. Whoever destroys keys locks the contact as well: until the end of this transaction
-    /// they are there, and they go with it.
+    /// Adds keys of `subject` that were read together with its locked contact, so that they are not read again, and
+    /// the categories it has no key for. Whoever destroys keys locks the contact too, so the keys exist until this
+    /// transaction ends.
     ///
     /// # Errors
     /// `AUDIT_UNAVAILABLE`, should the derivation refuse.
@@ -238,7 +238,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Records what was done. Values are sealed by data category under keys of the person, or of the thing itself.
+    /// Records an entry. Its values are sealed by data category, under keys of the person or of the object itself.
     ///
     /// # Errors
     /// `AUDIT_UNAVAILABLE` when keys cannot be had.
@@ -254,7 +254,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Keeps an entry until all of them are written, and what those who follow are told of it.
+    /// Collects an entry until all are written, and the change to publish for it.
     fn add_entry(&mut self, entry: &Entry, row: audit_entry::ActiveModel) {
         let is_announced = entry.entity_type == ACCESS_TOKEN.name
             || SUBSCRIPTIONS.iter().any(|subscription| subscription.object.name == entry.entity_type);
@@ -264,12 +264,12 @@ impl Transaction {
         self.entries.push(row);
     }
 
-    /// Whether anything is recorded by now.
+    /// Whether an entry has been recorded.
     pub fn is_recorded(&self) -> bool {
         !self.entries.is_empty()
     }
 
-    /// Records that something was done to each of `contacts`, by the coordinate alone: for what is the same for however many there are.
+    /// Records the same change of each of `contacts` by coordinate only, without values: for bulk changes.
     pub fn record_without_values(
         &mut self,
         action: &'static str,
@@ -282,8 +282,8 @@ impl Transaction {
         self.entries.extend(rows);
     }
 
-    /// Writes the entries, tells those who follow which consents began or ended, and commits, with the changes or not at all.
-    /// Dropping the transaction rolls it back.
+    /// Writes the entries and the consent transitions, and commits all of it with the changes or nothing. Dropping
+    /// the transaction rolls it back.
     ///
     /// # Errors
     /// `INTERNAL` when nothing was recorded; `AUDIT_UNAVAILABLE` when an entry cannot be written.
@@ -297,7 +297,7 @@ impl Transaction {
         if affected_contacts.is_empty() {
             self.store().await?;
         } else {
-            // The entries go along with the question of what began and what ended.
+            // The last INSERT of entries runs in the same statement as the query for transitions.
             let last_insert = self.store_all_but_last().await?;
             let is_alone = last_insert.is_none();
             let transitions = self.transitions(&affected_contacts, last_insert.as_ref()).await;
@@ -306,12 +306,12 @@ impl Transaction {
             queued = self.record_transitions(transitions).await?;
         }
         self.inner.commit().await.map_err(Error::from_commit_error)?;
-        // Whoever is answered may rely on it, also after a power failure. Other writers go on meanwhile.
-        self.db.flush().await.map_err(|_| Error::unclear())?;
+        // A confirmed change must survive a power failure. Other writers continue meanwhile.
+        self.db.flush().await.map_err(|_| Error::unknown_outcome())?;
         metrics::count_audit_entries(number);
         self.pending_changes.into_iter().for_each(|change| self.db.feed.publish(change));
         if queued {
-            self.db.feed.tell_queued();
+            self.db.feed.notify_queued();
         }
         Ok(())
     }
@@ -324,7 +324,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// The same but, on PostgreSQL, the last statement of it.
+    /// Writes the entries; on PostgreSQL returns the last INSERT instead of running it.
     async fn store_all_but_last(&mut self) -> Result<Option<InsertStatement>, Error> {
         let stored = match self.timing {
             EntryTiming::Immediate => self.sealer.store(&self.inner).await,
@@ -332,7 +332,7 @@ impl Transaction {
         };
         stored.map_err(unavailable)?;
         let keeps_last = self.inner.get_database_backend() == DbBackend::Postgres;
-        // SQLite takes 32,766 parameters; an entry has 15.
+        // SQLite accepts 32,766 parameters; an entry has 15.
         while !self.entries.is_empty() {
             let rest = self.entries.split_off(self.entries.len().min(1_000));
             let chunk = std::mem::replace(&mut self.entries, rest);
@@ -352,7 +352,7 @@ impl std::fmt::Debug for Transaction {
     }
 }
 
-/// The audit log cannot be written, so nothing may be changed.
+/// The audit log cannot be written, so nothing may change.
 fn unavailable(error: Error) -> Error {
     if error.transient {
         return error;

@@ -1,8 +1,8 @@
-//! Changes of consents get their places among those that were told, one batch after the other. Room: audit.
+//! Gives queued consent changes their final ids, batch by batch. Room: audit.
 //!
-//! On PostgreSQL whoever writes a change queues it and waits for nobody. What is committed moves from there to `consent_change`, with
-//! ids above all that others may have read: a cursor skips none. One at a time does it, whichever server it is, and in one
-//! transaction for each batch: whenever that ends, a change is either still in the queue or has its place.
+//! On PostgreSQL a writer queues its changes and waits for nobody. Committed ones move to `consent_change`, with
+//! ids above all that others may have read: no cursor skips one. One server at a time does this, in one transaction
+//! per batch: at any time a change is either in the queue or in its final place.
 
 use entity::{consent_change, consent_change_queue};
 use sea_orm::{
@@ -17,16 +17,16 @@ use crate::{
     base::{error::Error, ids::id_after},
 };
 
-/// Changes that move together.
+/// Changes that move in one transaction.
 const BATCH_SIZE: u64 = 1_000;
 
-/// Takes the lock that the trigger of `consent_change` takes, if nobody has it; until the end of the transaction. A server that is
-/// lost without a word would keep it for as long as its connection seems to be there: the database ends that.
+/// Tries the lock that the trigger of `consent_change` takes, until the end of the transaction. A server lost
+/// without notice would hold it as long as its connection seems alive: the database ends that.
 const TRY_LOCK: &str = "set_config('idle_in_transaction_session_timeout', '5s', true) IS NOT NULL \
                     AND pg_try_advisory_xact_lock(134653220711169)";
 
-/// Gives all committed changes that wait their places, and tells how many; nothing where another does it meanwhile, who may have
-/// looked before the last of them came. It may be done at any time, by several servers at once, and again.
+/// Numbers all committed changes in the queue and returns how many; `None` if another server is doing it, which may
+/// have looked before the last of them came. It can be run at any time, by several servers, and again.
 ///
 /// # Errors
 /// `INTERNAL` from the database; what was numbered before that stays.
@@ -45,21 +45,21 @@ pub async fn number_changes(app: &App) -> Result<Option<u64>, Error> {
     }
 }
 
-/// Whether any change waits.
+/// Whether any change is queued.
 async fn has_queued(app: &App) -> Result<bool, Error> {
     let queued =
         consent_change_queue::Entity::find().select_only().column(consent_change_queue::Column::Number);
     Ok(queued.limit(1).into_tuple::<i64>().one(&app.db.reader).await?.is_some())
 }
 
-/// Moves one batch; nothing where another moves one.
+/// Moves one batch; `None` if another server is moving one.
 async fn number_batch(app: &App) -> Result<Option<u64>, Error> {
-    // What was recorded when it was queued moves, and is no other change: it needs no entry.
+    // The change was recorded when it was queued; moving it needs no entry.
     let tx = super::open(app, TransactionOptions::default()).await?;
     if !try_lock(&tx).await? {
         return Ok(None);
     }
-    // The oldest first: of one contact a later change is never taken before an earlier one. Who queues it now comes next.
+    // Oldest first: a later change of a contact is never taken before an earlier one. Changes queued now come next.
     let oldest =
         consent_change_queue::Entity::find().select_only().column(consent_change_queue::Column::Number);
     let oldest = oldest.order_by_asc(consent_change_queue::Column::Number).limit(BATCH_SIZE).into_query();
@@ -84,7 +84,7 @@ async fn number_batch(app: &App) -> Result<Option<u64>, Error> {
     Ok(Some(moved))
 }
 
-/// Whether it is this one's turn. What it looks at must be asked behind it: all that others have moved is seen then.
+/// Tries to take the turn. What it looks at must be read afterwards, to see all that others have moved.
 async fn try_lock(tx: &DatabaseTransaction) -> Result<bool, Error> {
     let query = Query::select().expr(Expr::cust(TRY_LOCK)).to_owned();
     match tx.query_one(&query).await? {

@@ -1,4 +1,4 @@
-//! Whether the audit log can be written and read, asked without leaving a trace. Room: audit.
+//! Checks that the audit log can be written and read, without leaving a trace. Room: audit.
 
 use sea_orm::ActiveValue::Set;
 use uuid::Uuid;
@@ -6,24 +6,24 @@ use uuid::Uuid;
 use super::{Author, ChangeSet, Entry, begin};
 use crate::{app::App, crypto::sealing::Opener, registry::DataCategory};
 
-/// What is sealed, and opened again.
+/// The coordinate that is sealed and opened again.
 const COORDINATE: &str = "Health.probe";
 
-/// What came of the attempt.
+/// The result of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeResult {
     /// An entry could have been committed.
     Writable,
-    /// There is no transaction to be had.
+    /// No transaction can be begun.
     NoTransaction,
-    /// There is one, but it takes no entry.
+    /// No entry can be written.
     NoEntry,
-    /// It takes one, but the values of it cannot be sealed and opened again.
+    /// An entry can be written, but its values cannot be sealed and opened again.
     NoKey,
 }
 
-/// Writes an entry, opens what it holds, and takes it back: nothing less tells of a full disk, a lost right, a server that only reads,
-/// or a master key that is not the one in use.
+/// Writes an entry, opens its values and rolls back: nothing less detects a full disk, a lost permission, a
+/// read-only server, or a master key that is not the one in use.
 pub async fn probe(app: &App) -> ProbeResult {
     let Ok(mut tx) = begin(app, Author::command(app, "server:health", None)).await else {
         return ProbeResult::NoTransaction;
@@ -43,7 +43,7 @@ pub async fn probe(app: &App) -> ProbeResult {
     };
     let opened = match (&stored, sealed) {
         (Ok(()), Some((Set(id), Set(sealed)))) => {
-            let opener = Opener::of(&tx.inner, &app.keys, [Uuid::nil()]).await;
+            let opener = Opener::load(&tx.inner, &app.keys, [Uuid::nil()]).await;
             opener.is_ok_and(|opener| opener.open(id, Uuid::nil(), &sealed).contains_key(COORDINATE))
         }
         _ => false,

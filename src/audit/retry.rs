@@ -1,19 +1,19 @@
-//! One transaction, tried again where other writers were in the way. Room: audit.
+//! Retries a transaction that collided with other writers. Room: audit.
 
 use std::time::Duration;
 
 use super::{ProbeResult, probe};
 use crate::{app::App, base::error::Error};
 
-/// Attempts before other writers are given way for good.
+/// Maximum number of attempts.
 const MAX_ATTEMPTS: u32 = 8;
 
-/// After so many failures one after the other it is asked whether anything can be written at all.
+/// After this many consecutive failures, probe whether anything can be written at all.
 const PROBE_EVERY: u32 = 5;
-/// So many are no longer those of single rows.
+/// This many consecutive failures are not due to single rows.
 const MAX_CONSECUTIVE_FAILURES: u32 = 200;
 
-/// Work on many rows that goes on past those that fail, and fails for them in the end.
+/// Failures of work on many rows: it continues past rows that fail, and fails in the end.
 #[derive(Default)]
 pub struct RowFailures {
     first: Option<Error>,
@@ -21,10 +21,10 @@ pub struct RowFailures {
 }
 
 impl RowFailures {
-    /// What came of one row, or nothing where that failed.
+    /// Returns the result of one row, or the default if the row failed and the work can continue.
     ///
     /// # Errors
-    /// That of the row, where those before it failed as well and nothing can be written, or where there are too many of them.
+    /// The row's error, if rows before it failed too and nothing can be written, or if too many failed.
     pub async fn tolerate<T: Default>(
         &mut self,
         app: &App,
@@ -50,19 +50,19 @@ impl RowFailures {
         Ok(T::default())
     }
 
-    /// What was done.
+    /// Returns `result`.
     ///
     /// # Errors
-    /// The first one that was passed over.
+    /// The first tolerated error.
     pub fn finish<T>(self, result: T) -> Result<T, Error> {
         self.first.map_or(Ok(result), Err)
     }
 }
 
-/// Runs `once`, which is one transaction, again where other writers were in the way.
+/// Runs `once`, one transaction, and repeats it if it collided with other writers.
 ///
 /// # Errors
-/// Those of `once`; `INTERNAL` when other writers were in the way to the end.
+/// Those of `once`; `INTERNAL` if it still collides in the last attempt.
 pub async fn with_retry<T, F>(mut once: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
@@ -72,7 +72,7 @@ where
         attempt += 1;
         match once().await {
             Err(error) if error.transient && attempt < MAX_ATTEMPTS => {
-                // Apart from each other, so that the same two do not meet again.
+                // At random, so that the same two do not collide again.
                 let millis = rand::random_range(1..=10u64 << attempt.min(5));
                 tokio::time::sleep(Duration::from_millis(millis)).await;
             }

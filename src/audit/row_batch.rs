@@ -1,7 +1,7 @@
-//! Rows written through the door: each write tells what it changed, field by field. Room: audit.
+//! Writes rows and reports what changed, field by field. Room: audit.
 //!
-//! Each also notes of which contacts a consent may have begun or ended by it: contacts, consents and objections are written in no
-//! other way.
+//! Each write also marks the contacts whose consents may have begun or ended: contacts, consents and objections are
+//! written in no other way.
 
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, Iterable, ModelTrait,
@@ -12,17 +12,18 @@ use sea_orm::{
 use super::{ChangeSet, Transaction, affected_contacts::AffectedContacts};
 use crate::{base::error::Error, registry::ObjectType};
 
-/// Rows in one INSERT: SQLite takes 32,766 values, and a row of the widest table, `contact`, has about 40.
+/// Rows in one INSERT: SQLite accepts 32,766 values, and a row of the widest table, `contact`, has about 40.
 const INSERT_BATCH: usize = 250;
-/// Most values of writes that become one statement on PostgreSQL: of few rows, waiting for answers takes longest.
+/// Maximum number of values in writes combined into one statement on PostgreSQL: for few rows, round trips cost
+/// most.
 const MAX_COMBINED_VALUES: usize = 2_000;
 
-/// Rows that are written together, in this order: on PostgreSQL by one statement, so that one answer is waited for.
+/// Rows to write together, in this order; on PostgreSQL in one statement, to save round trips.
 #[derive(Default)]
 #[must_use = "nothing of it is written yet"]
 pub struct RowBatch {
     writes: Vec<Write>,
-    /// Values that the writes bind, at most.
+    /// Upper bound of the values that the writes bind.
     values: usize,
     changes: ChangeSet,
     affected_contacts: AffectedContacts,
@@ -34,7 +35,7 @@ enum Write {
 }
 
 impl RowBatch {
-    /// Adds a row of `object` that is not there yet.
+    /// Adds a new row of `object`.
     pub fn insert<E>(mut self, object: &'static ObjectType, row: &E::Model) -> Self
     where
         E: EntityTrait,
@@ -48,7 +49,7 @@ impl RowBatch {
         self
     }
 
-    /// Adds rows of one kind that are not there yet, however many. What they change is said one by one by [`ChangeSet::diff`].
+    /// Adds new rows of one type, however many. The caller reports their changes with [`ChangeSet::diff`].
     pub fn insert_all<E>(mut self, rows: impl Iterator<Item = E::Model>) -> Self
     where
         E: EntityTrait,
@@ -64,7 +65,7 @@ impl RowBatch {
         self
     }
 
-    /// Adds the state `after` over that of `before` of a row of `object`: the columns that differ are written.
+    /// Adds an update of a row of `object` from `before` to `after`: only columns that differ are written.
     ///
     /// # Errors
     /// `INTERNAL` for a row without a key.
@@ -92,14 +93,14 @@ impl RowBatch {
         Ok(self)
     }
 
-    /// The writes as one statement, where they are several and few values, and all but the last insert rows: of the last it is known
-    /// whether it found its row.
+    /// Takes the writes as one statement, if there are several with few values and all but the last insert rows:
+    /// only for the last is it known whether it found its row.
     fn take_as_one_statement(&mut self) -> Option<Write> {
         let updates = self.writes.iter().filter(|write| matches!(write, Write::Update(_))).count();
         if self.writes.len() < 2 || updates > 1 || self.values > MAX_COMBINED_VALUES {
             return None;
         }
-        // In one statement the order is of no account.
+        // Within one statement the order does not matter.
         self.writes.sort_by_key(|write| matches!(write, Write::Update(_)));
         let last = self.writes.pop()?;
         let mut with = WithClause::new();
@@ -117,7 +118,7 @@ impl RowBatch {
 }
 
 impl Transaction {
-    /// Writes `rows` and gives what changed by it.
+    /// Writes `rows` and returns the changes.
     ///
     /// # Errors
     /// From the database.
@@ -141,7 +142,7 @@ impl Transaction {
         Ok(rows.changes)
     }
 
-    /// Inserts a row of `object` and gives what it brings.
+    /// Inserts a row of `object` and returns the changes.
     ///
     /// # Errors
     /// From the database.
@@ -153,7 +154,7 @@ impl Transaction {
         self.write(RowBatch::default().insert::<E>(object, row)).await
     }
 
-    /// Inserts rows of one kind; what they bring is told one by one by [`ChangeSet::diff`].
+    /// Inserts rows of one type; the caller reports their changes with [`ChangeSet::diff`].
     ///
     /// # Errors
     /// From the database.
@@ -166,7 +167,7 @@ impl Transaction {
         self.write(RowBatch::default().insert_all::<E>(rows)).await.map(|_| ())
     }
 
-    /// Writes the state `after` over that of `before` of a row of `object`, as far as they differ, and gives what differs.
+    /// Updates a row of `object` from `before` to `after`, and returns the changes.
     ///
     /// # Errors
     /// From the database.
@@ -183,7 +184,7 @@ impl Transaction {
         self.write(RowBatch::default().update::<E>(object, before, after)?).await
     }
 
-    /// Deletes a row of `object` and gives what goes with it.
+    /// Deletes a row of `object` and returns the changes.
     ///
     /// # Errors
     /// From the database.

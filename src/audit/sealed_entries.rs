@@ -1,16 +1,16 @@
-//! Entries that are made and sealed while the rows that they are about are written. Room: audit.
+//! Seals entries on another thread while the rows that they describe are written. Room: audit.
 
 use entity::audit_entry;
 
 use super::{Entry, EntryTiming, Stamp, Transaction, unavailable};
 use crate::{base::error::Error, crypto::sealing::Sealer};
 
-/// An entry, and its row where its values are sealed already.
+/// An entry, and its row if its values are already sealed.
 type Sealed = (Entry, Option<audit_entry::ActiveModel>);
 
 impl Transaction {
-    /// Runs `writes`. Meanwhile a thread makes `entries` and seals those about subjects that this transaction has made. The others are
-    /// sealed after `writes`, since their keys must be looked up.
+    /// Runs `writes` while a thread builds `entries` and seals those about subjects that this transaction created.
+    /// The others are sealed afterwards, since their keys must be looked up.
     ///
     /// # Errors
     /// Those of `writes`; `AUDIT_UNAVAILABLE` when keys cannot be had.

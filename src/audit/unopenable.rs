@@ -1,4 +1,4 @@
-//! What can be opened of all that is sealed: every key and every entry is tried, a batch at a time. Room: audit.
+//! Counts keys and entries that cannot be opened: all are tried, batch by batch. Room: audit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,28 +19,28 @@ use crate::{
     registry::DataCategory,
 };
 
-/// Rows that are looked at together.
+/// Rows in one batch.
 const BATCH_SIZE: u64 = 500;
 
-/// What cannot be opened.
+/// Counts of what cannot be opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unopenable {
-    /// Keys that are not what was wrapped, though their master key is known.
+    /// Keys whose content was altered, though their master key is known.
     pub keys: u64,
-    /// Entries about persons who are there, or about nobody, of which a key is missing or cannot be opened.
+    /// Entries about existing persons, or about nobody, with a key that is missing or cannot be opened.
     pub entries: u64,
-    /// Entries about who is there no more: their keys are destroyed on purpose.
+    /// Entries about erased persons: their keys were destroyed on purpose.
     pub destroyed: u64,
 }
 
-/// What a key is found by.
+/// The primary key of a subject key.
 pub(super) type KeyPosition = (Uuid, String, i32);
 
 pub(super) fn position_of(row: &Model) -> KeyPosition {
     (row.subject_id, row.category.clone(), row.generation)
 }
 
-/// A batch of keys behind `last`.
+/// A batch of keys after `last`.
 pub(super) fn keys_after(last: Option<&KeyPosition>, batch: u64) -> Select<subject_key::Entity> {
     let keys = subject_key::Entity::find()
         .order_by_asc(Column::SubjectId)
@@ -57,7 +57,7 @@ pub(super) fn keys_after(last: Option<&KeyPosition>, batch: u64) -> Select<subje
     )
 }
 
-/// Tries to open every key and every entry, and counts those that stay closed.
+/// Tries to open every key and every entry, and counts the failures.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -69,7 +69,7 @@ pub async fn count_unopenable(app: &App) -> Result<Unopenable, Error> {
         let Some(end) = keys.last() else { break };
         last = Some(position_of(end));
         for row in keys.iter().filter(|row| known_masters.contains(&row.wrapped_by)) {
-            counts.keys += u64::from(!sealing::opens(&app.keys, row)?);
+            counts.keys += u64::from(!sealing::can_open(&app.keys, row)?);
         }
     }
     let mut last = Uuid::nil();
@@ -89,13 +89,13 @@ pub async fn count_unopenable(app: &App) -> Result<Unopenable, Error> {
     }
 }
 
-/// How many of `entries` cannot be opened, of those who are there and of those who are not.
+/// The number of `entries` that cannot be opened, of existing subjects and of erased ones.
 async fn count_unopenable_entries(app: &App, entries: &[(Uuid, Uuid, String)]) -> Result<(u64, u64), Error> {
     let subjects: BTreeSet<Uuid> = entries.iter().map(|(_, subject, _)| *subject).collect();
-    let opener = Opener::of(&app.db.reader, &app.keys, subjects).await?;
+    let opener = Opener::load(&app.db.reader, &app.keys, subjects).await?;
     let mut by_subject: BTreeMap<Uuid, u64> = BTreeMap::new();
     for (id, subject, sealed) in entries {
-        if !opener.opens(*id, *subject, sealed) {
+        if !opener.can_open(*id, *subject, sealed) {
             *by_subject.entry(*subject).or_default() += 1;
         }
     }
@@ -116,11 +116,11 @@ async fn count_unopenable_entries(app: &App, entries: &[(Uuid, Uuid, String)]) -
     Ok((sum(existing), sum(erased)))
 }
 
-/// Deletes keys that cannot be opened, whether they are not what was wrapped or their master key is not known; gives how many. Those
-/// of the installation stay. What was sealed under them is closed already, and stays so.
+/// Deletes keys that cannot be opened, because their content was altered or their master key is unknown, and
+/// returns how many. Installation keys stay. What was sealed under them was unreadable before.
 ///
 /// # Errors
-/// `INTERNAL` from the database; what was deleted before that stays so.
+/// `INTERNAL` from the database; earlier deletions are kept.
 pub async fn delete_unopenable_keys(app: &App, actor: &str) -> Result<u64, Error> {
     let (mut deleted, mut last) = (0, None);
     loop {
@@ -129,7 +129,7 @@ pub async fn delete_unopenable_keys(app: &App, actor: &str) -> Result<u64, Error
         last = Some(position_of(end));
         let mut lost = Vec::new();
         for row in keys.into_iter().filter(|row| !installation_keys::is_of_installation(row)) {
-            if !sealing::opens(&app.keys, &row)? {
+            if !sealing::can_open(&app.keys, &row)? {
                 lost.push(row);
             }
         }
@@ -143,7 +143,7 @@ async fn delete(app: &App, actor: &str, lost: &[Model]) -> Result<u64, Error> {
     let mut tx = begin(app, Author::command(app, actor, None)).await?;
     let mut deleted = 0;
     for row in lost {
-        // Not where somebody has restored it meanwhile.
+        // Unless somebody has restored it meanwhile.
         let same = subject_key::Entity::delete_many().filter(Column::Wrapped.eq(row.wrapped.as_str()));
         let (subject, category, generation) = position_of(row);
         let same = same.filter(Column::SubjectId.eq(subject)).filter(Column::Category.eq(category));

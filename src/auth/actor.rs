@@ -80,7 +80,7 @@ impl Actor {
         if permitted_purposes.len() < credential.purposes.len()
             || credential.roles.iter().any(|role| !policy.roles().contains(role))
         {
-            let message = "this credential names a role or a purpose that the policy does not know any more; it must be replaced";
+            let message = "this credential names a role or a purpose that the policy no longer has; it must be replaced";
             return Err(Error::new(Code::Forbidden, message));
         }
         let roles = credential.roles.clone();

@@ -117,7 +117,7 @@ pub struct Error {
     /// The outcome of the requested change, unless it was simply rolled back.
     pub outcome: Option<Outcome>,
     /// Whether a retry in a second may succeed because something missing is being fetched.
-    pub soon: bool,
+    pub retry_soon: bool,
 }
 
 /// The outcome of a change whose response is an error.
@@ -157,7 +157,7 @@ impl Error {
             input_path: None,
             transient: false,
             outcome: None,
-            soon: false,
+            retry_soon: false,
         }
     }
 
@@ -174,12 +174,12 @@ impl Error {
     }
 
     /// Marks the error as one that a retry in a second may avoid.
-    pub fn soon(self) -> Self {
-        Self { soon: true, ..self }
+    pub fn with_retry_soon(self) -> Self {
+        Self { retry_soon: true, ..self }
     }
 
     /// Marks the error as one of a change that was committed.
-    pub fn but_done(self) -> Self {
+    pub fn after_commit(self) -> Self {
         self.with_outcome(Some(Outcome::Done))
     }
 
@@ -190,10 +190,9 @@ impl Error {
     }
 
     /// The error of a commit that the database did not answer, or whose bytes may not be on disk.
-    pub fn unclear() -> Self {
-        let message =
-            "it is not known whether this was done: repeat it with the same Idempotency-Key, or look";
-        Self::internal("the outcome of a commit is not known")
+    pub fn unknown_outcome() -> Self {
+        let message = "it is unknown whether this was done: repeat the request with the same Idempotency-Key, or check the data";
+        Self::internal("the outcome of a commit is unknown")
             .with_message(message)
             .with_outcome(Some(Outcome::Unknown))
     }
@@ -205,7 +204,7 @@ impl Error {
 
     /// The error of a failed commit. If the database answered, the transaction was rolled back.
     pub fn from_commit_error(error: sea_orm::DbErr) -> Self {
-        if is_answered(&error) { error.into() } else { Self::unclear() }
+        if is_answered(&error) { error.into() } else { Self::unknown_outcome() }
     }
 
     /// A `BAD_USER_INPUT` error.
@@ -214,15 +213,15 @@ impl Error {
     }
 
     /// Another writer interfered; a retry sees the current state.
-    pub fn repeat() -> Self {
+    pub fn retry() -> Self {
         Self { transient: true, ..Self::new(Code::Internal, "internal error") }
     }
 
     /// Whether a later attempt may succeed: nothing was refused, but the database, the log, an issuer's key or a
     /// permit was unavailable.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_temporary(&self) -> bool {
         self.transient
-            || self.soon
+            || self.retry_soon
             || matches!(
                 self.code,
                 Code::Overloaded | Code::TimedOut | Code::Internal | Code::AuditUnavailable
@@ -237,7 +236,7 @@ impl Error {
 
     /// The operation exceeded its time limit.
     pub fn timed_out() -> Self {
-        Self::new(Code::TimedOut, "this took too long and was given up")
+        Self::new(Code::TimedOut, "this took too long and was cancelled")
     }
 
     /// An internal error. `what` goes to the log only and must hold no personal value.
@@ -254,11 +253,11 @@ impl From<sea_orm::DbErr> for Error {
             return Self::timed_out();
         }
         if is_transient(&error) {
-            tracing::debug!("database: others were in the way");
+            tracing::debug!("database: another transaction interfered");
             if matches!(error, sea_orm::DbErr::ConnectionAcquire(_)) {
                 crate::base::metrics::count_pool_timeout();
             }
-            return Self::repeat();
+            return Self::retry();
         }
         let kind = match &error {
             sea_orm::DbErr::Conn(_) => "database: connection",

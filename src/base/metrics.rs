@@ -57,19 +57,19 @@ pub fn install_recorder() -> Option<&'static PrometheusHandle> {
 }
 
 fn describe() {
-    describe_histogram!(HTTP, "How long requests took, by the status of the answer.");
-    describe_histogram!(OPERATION, "How long operations took, by their root field.");
-    describe_gauge!(UNDER_WAY, "Operations that are being answered now.");
-    describe_counter!(DECISIONS, "Fields that documents asked for, by what was decided.");
-    describe_counter!(ERRORS, "Errors told to clients, by code.");
-    describe_counter!(LIMITS, "Requests that hit a limit, by which.");
+    describe_histogram!(HTTP, "Duration of requests, by status of the response.");
+    describe_histogram!(OPERATION, "Duration of operations, by root field.");
+    describe_gauge!(UNDER_WAY, "Operations in progress.");
+    describe_counter!(DECISIONS, "Requested fields, by decision.");
+    describe_counter!(ERRORS, "Errors returned to clients, by code.");
+    describe_counter!(LIMITS, "Requests that exceeded a limit, by limit.");
     describe_counter!(ENTRIES, "Entries written to the audit log.");
-    describe_counter!(LOADS, "Changed policies that were taken over or refused.");
-    describe_counter!(MAILS, "Attempts to hand a mail over, by what came of them.");
-    describe_counter!(JOBS, "Runs of background jobs, by job and whether they were done.");
+    describe_counter!(LOADS, "Changed policies that were loaded or refused.");
+    describe_counter!(MAILS, "Attempts to deliver a mail, by outcome.");
+    describe_counter!(JOBS, "Runs of background jobs, by job and outcome.");
     describe_gauge!(CONNECTIONS, "Connections to the database, by pool and state.");
-    describe_gauge!(MAX_CONNECTIONS, "Most connections that a pool may have.");
-    describe_counter!(NO_CONNECTION, "How often no connection was free in time.");
+    describe_gauge!(MAX_CONNECTIONS, "Maximum number of connections of a pool.");
+    describe_counter!(NO_CONNECTION, "Timeouts while waiting for a connection.");
     describe_gauge!(BUILD, "The program.");
     describe_gauge!(POLICY, "The policy in force: 1 at its revision.");
     // Counters start at 0, so that the first event shows up as an increase.

@@ -16,8 +16,8 @@ use tokio::{
 };
 
 use super::{
-    Fault,
-    queries::{Asked, Kind},
+    BenchError,
+    queries::{BenchRequest, Kind},
 };
 
 /// Longest that a child may take until it answers.
@@ -54,7 +54,7 @@ impl Child {
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn start(kind: Kind, common: &Common<'_>) -> Result<Self, Fault> {
+    pub fn start(kind: Kind, common: &Common<'_>) -> Result<Self, BenchError> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let config = common.directory.join(format!("{}.toml", kind.as_str()));
         let log = common.directory.join(format!("{}.log", kind.as_str()));
@@ -77,7 +77,7 @@ impl Child {
             .stdout(printed.try_clone()?)
             .stderr(printed)
             .spawn()
-            .map_err(|error| Fault::Failed(format!("setpriv (util-linux) cannot be run: {error}")))?;
+            .map_err(|error| BenchError::Failed(format!("setpriv (util-linux) cannot be run: {error}")))?;
         Ok(Self { kind, port, process, log })
     }
 
@@ -85,14 +85,14 @@ impl Child {
     ///
     /// # Errors
     /// The child ended, or does not answer in time; with what it has printed.
-    pub async fn answers(&mut self, asked: &Asked, token: &str) -> Result<(), Fault> {
+    pub async fn answers(&mut self, request: &BenchRequest, token: &str) -> Result<(), BenchError> {
         let until = Instant::now() + STARTUP_TIMEOUT;
         loop {
-            match ask(self.port, asked, token).await {
+            match ask(self.port, request, token).await {
                 Ok((200, _)) => return Ok(()),
-                Ok((status, _)) => return Err(self.fault(&format!("answered with {status}"))),
-                Err(_) if self.process.try_wait()?.is_some() => return Err(self.fault("ended by itself")),
-                Err(_) if Instant::now() > until => return Err(self.fault("does not answer")),
+                Ok((status, _)) => return Err(self.error(&format!("answered with {status}"))),
+                Err(_) if self.process.try_wait()?.is_some() => return Err(self.error("ended by itself")),
+                Err(_) if Instant::now() > until => return Err(self.error("does not answer")),
                 Err(_) => tokio::time::sleep(POLL_INTERVAL).await,
             }
         }
@@ -102,41 +102,41 @@ impl Child {
     ///
     /// # Errors
     /// There is none, or one with another status than 200.
-    pub async fn body(&self, asked: &Asked, token: &str) -> Result<String, Fault> {
-        match ask(self.port, asked, token).await {
+    pub async fn body(&self, request: &BenchRequest, token: &str) -> Result<String, BenchError> {
+        match ask(self.port, request, token).await {
             Ok((200, body)) => Ok(body),
-            Ok((status, _)) => Err(self.fault(&format!("answered {} with {status}", asked.path))),
-            Err(error) => Err(self.fault(&format!("did not answer {}: {error}", asked.path))),
+            Ok((status, _)) => Err(self.error(&format!("answered {} with {status}", request.path))),
+            Err(error) => Err(self.error(&format!("did not answer {}: {error}", request.path))),
         }
     }
 
     /// What went wrong with it, and what it has printed.
-    pub fn fault(&self, what: &str) -> Fault {
+    pub fn error(&self, problem: &str) -> BenchError {
         let printed = fs::read_to_string(&self.log).unwrap_or_default();
         let mut start = printed.len().saturating_sub(MAX_SHOWN_BYTES);
         while !printed.is_char_boundary(start) {
             start += 1;
         }
         let end = printed.get(start..).unwrap_or_default();
-        Fault::Failed(format!("the {} server {what}; it printed:\n{end}", self.kind.as_str()))
+        BenchError::Failed(format!("the {} server {problem}; it printed:\n{end}", self.kind.as_str()))
     }
 
     /// Processor time that it has used, in ticks.
     ///
     /// # Errors
     /// The kernel does not tell.
-    pub fn ticks(&self) -> Result<u64, Fault> {
+    pub fn ticks(&self) -> Result<u64, BenchError> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        ticks(&stat).ok_or_else(|| Fault::Failed("/proc/PID/stat cannot be read".to_owned()))
+        ticks(&stat).ok_or_else(|| BenchError::Failed("/proc/PID/stat cannot be read".to_owned()))
     }
 
     /// Memory that it holds now, in KiB.
     ///
     /// # Errors
     /// The kernel does not tell.
-    pub fn resident(&self) -> Result<u64, Fault> {
+    pub fn resident(&self) -> Result<u64, BenchError> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        resident(&status).ok_or_else(|| Fault::Failed("/proc/PID/status cannot be read".to_owned()))
+        resident(&status).ok_or_else(|| BenchError::Failed("/proc/PID/status cannot be read".to_owned()))
     }
 }
 
@@ -152,28 +152,28 @@ impl Drop for Child {
 ///
 /// # Errors
 /// The kernel does not tell.
-pub fn own_ticks() -> Result<u64, Fault> {
+pub fn own_ticks() -> Result<u64, BenchError> {
     let stat = fs::read_to_string("/proc/self/stat")?;
-    ticks(&stat).ok_or_else(|| Fault::Failed("/proc/self/stat cannot be read".to_owned()))
+    ticks(&stat).ok_or_else(|| BenchError::Failed("/proc/self/stat cannot be read".to_owned()))
 }
 
 /// Memory that this process holds now, in KiB.
 ///
 /// # Errors
 /// The kernel does not tell.
-pub fn own_resident() -> Result<u64, Fault> {
+pub fn own_resident() -> Result<u64, BenchError> {
     let status = fs::read_to_string("/proc/self/status")?;
-    resident(&status).ok_or_else(|| Fault::Failed("/proc/self/status cannot be read".to_owned()))
+    resident(&status).ok_or_else(|| BenchError::Failed("/proc/self/status cannot be read".to_owned()))
 }
 
 /// Ticks of the processor clock in a second.
 ///
 /// # Errors
 /// `getconf` cannot be run.
-pub fn ticks_per_second() -> Result<f64, Fault> {
+pub fn ticks_per_second() -> Result<f64, BenchError> {
     let output = Command::new("getconf").arg("CLK_TCK").output()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    text.trim().parse().map_err(|_| Fault::Failed("`getconf CLK_TCK` gave no number".to_owned()))
+    text.trim().parse().map_err(|_| BenchError::Failed("`getconf CLK_TCK` gave no number".to_owned()))
 }
 
 /// User and system time in the text of `/proc/PID/stat`, which begins with a name in brackets that may hold anything.
@@ -200,9 +200,9 @@ fn settings(common: &Common<'_>, port: u16) -> String {
 }
 
 /// Status and body of the answer; the connection ends with it.
-async fn ask(port: u16, asked: &Asked, token: &str) -> io::Result<(u16, String)> {
+async fn ask(port: u16, request: &BenchRequest, token: &str) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    let Asked { method, path, body } = asked;
+    let BenchRequest { method, path, body } = request;
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",

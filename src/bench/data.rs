@@ -115,7 +115,7 @@ pub async fn seed(app: &App, scale: f64) -> Result<Data, Error> {
     }
     numbered(app).await?;
     let (even, odd): (Vec<_>, Vec<_>) =
-        data.withdrawable.iter().enumerate().partition(|(place, _)| place % 2 == 0);
+        data.withdrawable.iter().enumerate().partition(|(index, _)| index % 2 == 0);
     data.withdrawable = even.into_iter().chain(odd).map(|(_, id)| *id).collect();
     Ok(data)
 }
@@ -156,7 +156,7 @@ async fn batch(app: &App, numbers: std::ops::Range<u64>, total: u64, data: &mut 
         // The key that a consent recorded in the usual way would have left.
         let key: [u8; 32] = rand::random();
         let category = DataCategory::Consent.as_str();
-        rows.keys.push(sealing::first(&app.keys, contact.id, category, key, tx.now())?);
+        rows.keys.push(sealing::wrap_first(&app.keys, contact.id, category, key, tx.now())?);
         rows.contacts.push(contact);
     }
     data.consents += rows.consents.len() as u64;
@@ -239,14 +239,14 @@ fn pick<T: Copy + Default>(list: &[T], number: u64) -> T {
 }
 
 fn person(number: u64) -> Result<contact::Model, Error> {
-    let (given, given_ascii) = pick(&GIVEN, number);
+    let (given_name, given_name_ascii) = pick(&GIVEN, number);
     let (family, family_ascii) = pick(&FAMILY, number / 8);
     let (city, postal_code, country) = pick(&CITIES, number / 3);
     let mut contact = contacts::blank(&Reader::default(), id(Of::Contact, number), began());
     let values = [
-        ("givenName", given.to_owned()),
+        ("givenName", given_name.to_owned()),
         ("familyName", family.to_owned()),
-        ("email", format!("{given_ascii}.{family_ascii}.{number}@example.org")),
+        ("email", format!("{given_name_ascii}.{family_ascii}.{number}@example.org")),
         ("phone", format!("+49 30 23125 {:03}", number % 1_000)),
         ("company", format!("Beispielwerk {} GmbH", number % 5_000)),
         ("jobTitle", pick(&JOBS, number).to_owned()),
@@ -292,8 +292,8 @@ fn declared(
         Fate::Pending => ConsentEventKind::Requested,
         _ => ConsentEventKind::Granted,
     };
-    let given = if fate == Fate::Expired { at(-800) } else { at(-30) };
-    events.push(event(0, first, given));
+    let granted_at = if fate == Fate::Expired { at(-800) } else { at(-30) };
+    events.push(event(0, first, granted_at));
     let withdrawn = (fate == Fate::Withdrawn).then(|| at(-10));
     let end = withdrawn.map(|at| (ConsentEventKind::Withdrawn, at));
     let end = end.or(expires_at.map(|at| (ConsentEventKind::Expired, at)));
@@ -315,8 +315,8 @@ fn declared(
             (_, Channel::Post) => contact.postal_key.clone(),
             (_, Channel::Phone | Channel::Sms) => contact.phone_key.clone(),
         },
-        declared_at: Some(withdrawn.unwrap_or(given)),
-        granted_at: (fate != Fate::Pending).then_some(given),
+        declared_at: Some(withdrawn.unwrap_or(granted_at)),
+        granted_at: (fate != Fate::Pending).then_some(granted_at),
         confirmed_at: None,
         withdrawn_at: withdrawn,
         expires_at,

@@ -8,10 +8,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use super::Fault;
+use super::BenchError;
 
 /// A database to measure on.
-pub struct Place {
+pub struct TestDatabase {
     /// `SQLite` or `PostgreSQL`.
     pub name: &'static str,
     /// Its address.
@@ -20,7 +20,7 @@ pub struct Place {
     _cluster: Option<Cluster>,
 }
 
-impl Place {
+impl TestDatabase {
     /// A fresh file of SQLite in `directory`.
     pub fn sqlite(directory: &Path) -> Self {
         let url = format!("sqlite://{}", directory.join("bench.db").display());
@@ -33,18 +33,22 @@ impl Place {
 ///
 /// # Errors
 /// The cluster does not start.
-pub fn places(named: Option<&str>, directory: &Path, fsync: bool) -> Result<Vec<Place>, Fault> {
+pub fn test_databases(
+    named: Option<&str>,
+    directory: &Path,
+    fsync: bool,
+) -> Result<Vec<TestDatabase>, BenchError> {
     if let Some(url) = named {
         let name = if url.starts_with("sqlite:") { "SQLite" } else { "PostgreSQL" };
-        return Ok(vec![Place { name, url: url.to_owned(), _cluster: None }]);
+        return Ok(vec![TestDatabase { name, url: url.to_owned(), _cluster: None }]);
     }
-    let mut places = Vec::new();
+    let mut test_databases = Vec::new();
     if let Some(bin) = binaries() {
         let (cluster, url) = Cluster::start(&bin, fsync)?;
-        places.push(Place { name: "PostgreSQL", url, _cluster: Some(cluster) });
+        test_databases.push(TestDatabase { name: "PostgreSQL", url, _cluster: Some(cluster) });
     }
-    places.push(Place::sqlite(directory));
-    Ok(places)
+    test_databases.push(TestDatabase::sqlite(directory));
+    Ok(test_databases)
 }
 
 /// Where the programs of a PostgreSQL server are, if one is installed.
@@ -59,7 +63,7 @@ struct Cluster(Child);
 
 impl Cluster {
     /// Starts one. As root it runs as the user `postgres`, since the server refuses root.
-    fn start(bin: &Path, fsync: bool) -> Result<(Self, String), Fault> {
+    fn start(bin: &Path, fsync: bool) -> Result<(Self, String), BenchError> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let script = format!(
             "set -e; dir=$(mktemp -d); bin='{bin}'; \
@@ -78,13 +82,13 @@ impl Cluster {
         command.args(["-c", &script]).current_dir("/tmp").process_group(0);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
-        if let Some(told) = child.stdout.take() {
-            BufReader::new(told).read_line(&mut line)?;
+        if let Some(stdout) = child.stdout.take() {
+            BufReader::new(stdout).read_line(&mut line)?;
         }
         let cluster = Self(child);
         if line != "ready\n" {
             let text = "the PostgreSQL cluster does not start; name an empty database with --database-url";
-            return Err(Fault::Failed(text.to_owned()));
+            return Err(BenchError::Failed(text.to_owned()));
         }
         Ok((cluster, format!("postgres://postgres@127.0.0.1:{port}/postgres")))
     }

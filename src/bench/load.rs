@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    Fault,
-    queries::{Asked, ID},
+    BenchError,
+    queries::{BenchRequest, ID},
 };
 
 /// The word before the figures.
@@ -32,7 +32,7 @@ pub struct Found {
 /// What is asked under load.
 pub struct Load<'a> {
     /// The request, with [`ID`] where an id belongs.
-    pub asked: &'a Asked,
+    pub request: &'a BenchRequest,
     /// Whose token it bears.
     pub token: &'a str,
     /// A file with the ids that rotate, one a line.
@@ -58,7 +58,7 @@ impl Load<'_> {
     ///
     /// # Errors
     /// `wrk` cannot be run, or does not print its figures.
-    pub async fn run(&self, directory: &Path) -> Result<Found, Fault> {
+    pub async fn run(&self, directory: &Path) -> Result<Found, BenchError> {
         let script = directory.join("load.lua");
         fs::write(&script, self.script())?;
         let arguments = [
@@ -74,13 +74,13 @@ impl Load<'_> {
         let text = String::from_utf8_lossy(&output.stdout);
         found(&text).ok_or_else(|| {
             let said = String::from_utf8_lossy(&output.stderr);
-            Fault::Failed(format!("`wrk` gave no figures:\n{text}{said}"))
+            BenchError::Failed(format!("`wrk` gave no figures:\n{text}{said}"))
         })
     }
 
     /// Every request is made before the load begins, so that the client has little to do.
     fn script(&self) -> String {
-        let Asked { method, path, body } = self.asked;
+        let BenchRequest { method, path, body } = self.request;
         let rotates = path.contains(ID) || body.contains(ID);
         let ids = if rotates {
             format!("io.lines([==[{}]==])", self.ids.display())
@@ -156,16 +156,16 @@ mod tests {
 
     #[test]
     fn scripts_hold_the_request() {
-        let asked = Query::Q2.asked(Kind::Governed);
-        let load = |asked| {
+        let request = Query::Q2.request(Kind::Governed);
+        let load = |request| {
             let ids = Path::new("/tmp/ids");
-            let load = Load { asked, token: "t0", ids, skipped: 5, port: 1, connections: 1, seconds: 1 };
+            let load = Load { request, token: "t0", ids, skipped: 5, port: 1, connections: 1, seconds: 1 };
             load.script()
         };
-        let script = load(&asked);
+        let script = load(&request);
         assert!(script.contains("Bearer t0") && script.contains("[==[/tmp/ids]==]"), "{script}");
-        assert!(script.contains(&asked.body) && script.contains("at = {}, 5"), "{script}");
-        let flat = Query::Q3.asked(Kind::Hand);
+        assert!(script.contains(&request.body) && script.contains("at = {}, 5"), "{script}");
+        let flat = Query::Q3.request(Kind::Hand);
         let script = load(&flat);
         assert!(script.contains("wrk.method = 'GET'") && !script.contains("/tmp/ids"), "{script}");
     }

@@ -7,7 +7,7 @@ use sea_orm::{EntityTrait, PaginatorTrait};
 use serde::Serialize;
 
 use super::{
-    Fault, Options, Servers, Tokens,
+    BenchError, Options, Servers, Tokens,
     children::ticks_per_second,
     data::{self, Data},
     load::{Load, write_ids},
@@ -63,7 +63,7 @@ impl Bench<'_> {
     ///
     /// # Errors
     /// `wrk` cannot be run, or the database does not tell.
-    pub async fn rounds(&self, mut withdrawn: u64, say: &super::Say) -> Result<Vec<Sample>, Fault> {
+    pub async fn rounds(&self, mut withdrawn: u64, say: &super::Say) -> Result<Vec<Sample>, BenchError> {
         let contacts = write_ids(self.directory, "contacts", &self.data.visible)?;
         let consents = write_ids(self.directory, "consents", &self.data.withdrawable)?;
         let ticks = ticks_per_second()?;
@@ -81,9 +81,9 @@ impl Bench<'_> {
             for connections in levels {
                 for (query, kind) in turned(round) {
                     let ids = if query == Query::M1 { &consents } else { &contacts };
-                    let asked = query.asked(kind);
+                    let request = query.request(kind);
                     let load = Load {
-                        asked: &asked,
+                        request: &request,
                         token: if query == Query::Q4 { &self.tokens.denied } else { &self.tokens.allowed },
                         ids,
                         skipped: if query == Query::M1 { withdrawn } else { 0 },
@@ -111,7 +111,7 @@ impl Bench<'_> {
         kind: Kind,
         load: &Load<'_>,
         ticks: f64,
-    ) -> Result<(Sample, u64), Fault> {
+    ) -> Result<(Sample, u64), BenchError> {
         let server = self.servers.of(kind)?;
         let written = if query == Query::M1 { Some(self.written().await?) } else { None };
         let before = server.ticks()?;
@@ -145,14 +145,14 @@ impl Bench<'_> {
     }
 
     /// Events, audit entries and changes for those who follow there are.
-    async fn written(&self) -> Result<[u64; 3], Fault> {
+    async fn written(&self) -> Result<[u64; 3], BenchError> {
         data::numbered(self.app).await?;
         let reader = &self.app.db.reader;
         let events = consent_event::Entity::find().count(reader).await;
         let entries = audit_entry::Entity::find().count(reader).await;
         let changes = consent_change::Entity::find().count(reader).await;
-        let told = events.and_then(|events| Ok([events, entries?, changes?]));
-        told.map_err(|error| Fault::from(crate::base::error::Error::from(error)))
+        let counts = events.and_then(|events| Ok([events, entries?, changes?]));
+        counts.map_err(|error| BenchError::from(crate::base::error::Error::from(error)))
     }
 }
 

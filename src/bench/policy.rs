@@ -80,8 +80,8 @@ pub fn filled(roles: usize, lines: usize) -> Filled {
         .map(|object| object.name)
         .collect();
     let names = |kind: &str, any: &str| -> Vec<String> {
-        let own = (0..roles).map(|number| format!("{}{number}", kind.chars().next().unwrap_or_default()));
-        own.chain(alone.then(|| any.to_owned())).map(|name| format!("{kind}:{name}")).collect()
+        let fixed = (0..roles).map(|number| format!("{}{number}", kind.chars().next().unwrap_or_default()));
+        fixed.chain(alone.then(|| any.to_owned())).map(|name| format!("{kind}:{name}")).collect()
     };
     let pairs: Vec<(String, String)> = names("role", "anyone")
         .iter()
@@ -100,8 +100,8 @@ pub fn filled(roles: usize, lines: usize) -> Filled {
             }
         }
     }
-    let own = if alone { (0, 0) } else { (2, 1) };
-    Filled { sources, roles, pairs: (roles + own.0) * (roles + own.1), lines: count }
+    let fixed = if alone { (0, 0) } else { (2, 1) };
+    Filled { sources, roles, pairs: (roles + fixed.0) * (roles + fixed.1), lines: count }
 }
 
 #[cfg(test)]

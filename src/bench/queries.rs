@@ -71,7 +71,7 @@ impl Baseline {
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct BenchRequest {
     /// Its method.
     pub method: &'static str,
     /// Its path.
@@ -117,7 +117,7 @@ impl Query {
     }
 
     /// The request that asks `kind`, with [`ID`] where an id belongs.
-    pub fn asked(self, kind: Kind) -> Asked {
+    pub fn request(self, kind: Kind) -> BenchRequest {
         if kind == Kind::Hand {
             let (method, path) = match self {
                 Query::Q1 | Query::Q4 => ("GET", "/q1".to_owned()),
@@ -125,7 +125,7 @@ impl Query {
                 Query::Q3 => ("GET", "/q3".to_owned()),
                 Query::M1 => ("POST", format!("/m1/{ID}")),
             };
-            return Asked { method, path, body: String::new() };
+            return BenchRequest { method, path, body: String::new() };
         }
         let body = match self {
             Query::Q1 | Query::Q4 => json!({ "query": Q1 }),
@@ -133,11 +133,11 @@ impl Query {
             Query::Q3 => json!({ "query": Q3 }),
             Query::M1 => json!({ "query": M1, "variables": { "id": ID } }),
         };
-        Asked { method: "POST", path: "/graphql".to_owned(), body: body.to_string() }
+        BenchRequest { method: "POST", path: "/graphql".to_owned(), body: body.to_string() }
     }
 }
 
-impl Asked {
+impl BenchRequest {
     /// The same about the thing `id`.
     pub fn about(&self, id: &str) -> Self {
         Self { method: self.method, path: self.path.replace(ID, id), body: self.body.replace(ID, id) }

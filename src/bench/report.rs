@@ -113,12 +113,12 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 /// One figure for each query, kind and number of connections.
 pub fn figures(samples: &[Sample]) -> Vec<Figure> {
     let mut medians: Vec<(Sample, [f64; 2])> = Vec::new();
-    let place = |sample: &Sample| (sample.connections, sample.query, sample.kind);
+    let key = |sample: &Sample| (sample.connections, sample.query, sample.kind);
     for first in samples {
-        if medians.iter().any(|(known, _)| place(known) == place(first)) {
+        if medians.iter().any(|(median, _)| key(median) == key(first)) {
             continue;
         }
-        let same: Vec<&Sample> = samples.iter().filter(|sample| place(sample) == place(first)).collect();
+        let same: Vec<&Sample> = samples.iter().filter(|sample| key(sample) == key(first)).collect();
         let of = |figure: fn(&Sample) -> f64| median(same.iter().map(|sample| figure(sample)).collect());
         let rates = same.iter().map(|sample| sample.per_second);
         let range = [rates.clone().fold(f64::INFINITY, f64::min), rates.fold(0.0, f64::max)];
@@ -133,10 +133,10 @@ pub fn figures(samples: &[Sample]) -> Vec<Figure> {
         };
         medians.push((middle, range));
     }
-    medians.sort_by_key(|(middle, _)| place(middle));
+    medians.sort_by_key(|(middle, _)| key(middle));
     let against = |sample: &Sample, kind: Kind| {
         let other = medians.iter().map(|(middle, _)| middle);
-        let mut other = other.filter(|middle| place(middle) == (sample.connections, sample.query, kind));
+        let mut other = other.filter(|middle| key(middle) == (sample.connections, sample.query, kind));
         let theirs = other.next().filter(|_| kind != sample.kind)?.per_second;
         (theirs > 0.0).then(|| sample.per_second / theirs)
     };

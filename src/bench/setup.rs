@@ -1,6 +1,6 @@
 //! What a measurement needs: its options, the servers that answer, the tokens that they are asked with. Room: bench.
 
-use super::{children::Child, fault::Fault, queries::Kind};
+use super::{children::Child, error::BenchError, queries::Kind};
 
 /// Tells how far it is.
 pub type Say = dyn Fn(&str) + Send + Sync;
@@ -12,11 +12,11 @@ pub struct Options {
     pub database_url: Option<String>,
     /// Size of the data: 1 for 100,000 contacts.
     pub scale: f64,
-    /// Seconds of one measure.
+    /// Seconds per measurement.
     pub seconds: u32,
-    /// Rounds, of which the median counts.
+    /// Number of rounds; the median counts.
     pub rounds: u32,
-    /// Connections, one measure for each.
+    /// Numbers of connections, one measurement for each.
     pub connections: Vec<u32>,
     /// Whether a throw-away PostgreSQL waits for the disk with every commit, as one that is in use does.
     pub fsync: bool,
@@ -34,8 +34,8 @@ pub struct Tokens {
 pub struct Servers(pub(super) Vec<Child>);
 
 impl Servers {
-    pub(super) fn of(&self, kind: Kind) -> Result<&Child, Fault> {
+    pub(super) fn of(&self, kind: Kind) -> Result<&Child, BenchError> {
         let found = self.0.iter().find(|child| child.kind == kind);
-        found.ok_or_else(|| Fault::Failed(format!("there is no {} server", kind.as_str())))
+        found.ok_or_else(|| BenchError::Failed(format!("there is no {} server", kind.as_str())))
     }
 }

@@ -16,13 +16,13 @@ const GLOBAL: &str = "Global options";
 #[derive(Parser)]
 #[command(name = "zweck", version, about)]
 pub(crate) struct Cli {
-    /// Configuration file (TOML). Environment variables ZWECK__SECTION__KEY and flags stand above it.
+    /// Configuration file (TOML). Overridden by environment variables ZWECK__SECTION__KEY and by flags.
     #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     pub(crate) config: Option<PathBuf>,
     /// Database, sqlite://FILE or postgres://...
     #[arg(long, global = true, value_name = "URL", help_heading = GLOBAL)]
     pub(crate) database_url: Option<String>,
-    /// Directory of the policy files; the embedded policy if absent.
+    /// Directory of the policy files (default: the embedded policy).
     #[arg(long, global = true, value_name = "DIR", help_heading = GLOBAL)]
     pub(crate) policy_dir: Option<PathBuf>,
     #[command(subcommand)]
@@ -36,13 +36,13 @@ pub(crate) enum Command {
         /// Address and port, 127.0.0.1:8080 by default.
         #[arg(long, value_name = "ADDRESS")]
         listen: Option<String>,
-        /// Bring the database up to date first.
+        /// Run pending migrations first.
         #[arg(long)]
         migrate: bool,
     },
-    /// Serve a fresh database full of people who do not exist, and print queries to try.
+    /// Serve a fresh database of invented people, and print queries to try.
     Demo {
-        /// Keep the database in FILE, which must not exist yet; otherwise it goes with the demo.
+        /// Keep the database in FILE, which must not exist yet (default: delete it when the demo ends).
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
         /// How many people.
@@ -51,26 +51,26 @@ pub(crate) enum Command {
         /// Address and port, 127.0.0.1:8080 by default.
         #[arg(long, value_name = "ADDRESS")]
         listen: Option<String>,
-        /// Why the page GraphiQL is left out or old, told under the tokens.
+        /// Why the GraphiQL page is missing or outdated; printed below the tokens.
         #[arg(long, value_name = "WHY", hide = true)]
         page: Option<String>,
     },
-    /// Bring the database up to date.
+    /// Run pending database migrations.
     Migrate,
     /// Write the whole database to FILE while servers run; for SQLite.
     Backup {
-        /// A file that is not there yet.
+        /// A file that does not exist yet.
         file: PathBuf,
     },
-    /// Put a backup where the configuration has its database, or only look whether it is whole; for SQLite.
+    /// Restore a backup to the configured database path, or only check it with --check; for SQLite.
     Restore {
-        /// What `zweck backup` wrote.
+        /// A file written by `zweck backup`.
         file: PathBuf,
-        /// Look only; exit with 1 where it is damaged or cannot be opened.
+        /// Check only; exit with 1 if the backup is damaged or its keys cannot be opened.
         #[arg(long)]
         check: bool,
     },
-    /// Print the GraphQL schema: all of it, or what a token would be shown by GET /schema.graphql.
+    /// Print the GraphQL schema: all of it, or the part a token sees at GET /schema.graphql.
     Schema(schema::SchemaArgs),
     /// Manage access tokens.
     #[command(subcommand)]
@@ -78,52 +78,52 @@ pub(crate) enum Command {
     /// Import data.
     #[command(subcommand)]
     Import(ImportCommand),
-    /// Export what a token may read for a purpose.
+    /// Export the data that a token may read for a purpose.
     #[command(subcommand)]
     Export(ExportCommand),
-    /// Look after contacts.
+    /// Manage contacts.
     #[command(subcommand)]
     Contacts(ContactsCommand),
     /// Check the policy.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
-    /// Manage the master key, under which the keys of the audit log are wrapped.
+    /// Manage the master key, which wraps the keys of the audit log.
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// Look over the suppression list: addresses that must not be advertised to.
+    /// Review the suppression list: addresses that must not receive advertising.
     #[command(subcommand)]
     Suppressions(suppressions::SuppressionsCommand),
-    /// Look after consents.
+    /// Manage consents.
     #[command(subcommand)]
     Consents(ConsentsCommand),
-    /// Look at the configuration.
+    /// Inspect the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Ask the running server of this configuration whether it is ready.
+    /// Check whether the running server with this configuration is ready.
     Healthcheck,
-    /// Print what a shell completes commands by, e.g. for bash: source <(zweck completions bash).
+    /// Print shell completions, e.g. for bash: source <(zweck completions bash).
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
     },
-    /// Write the manual, one page for each command, to a directory.
+    /// Write the manual pages, one for each command, to a directory.
     Man {
-        /// The directory, which is made where it is missing.
+        /// The directory; created if missing.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
         #[command(flatten)]
         overwrite: Overwrite,
     },
-    /// Measure this program against baselines, on an empty database of its own.
+    /// Benchmark this program against baselines, on an empty database of its own.
     #[cfg(feature = "bench")]
     Bench(super::bench::BenchArgs),
-    /// Measure this program against baselines; only in a build with `--features bench`.
+    /// Benchmark this program against baselines; only in a build with `--features bench`.
     #[cfg(not(feature = "bench"))]
     Bench {
         #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
         _rest: Vec<std::ffi::OsString>,
     },
-    /// Serve what `zweck bench` measures against.
+    /// Serve a baseline for `zweck bench`.
     #[cfg(feature = "bench")]
     #[command(hide = true)]
     Baseline {
@@ -135,15 +135,15 @@ pub(crate) enum Command {
 
 #[derive(Subcommand)]
 pub(crate) enum ConsentsCommand {
-    /// Compare every consent with its events and mend those that differ.
+    /// Compare every consent with its events and repair those that differ.
     Rebuild {
-        /// Compare only; exit with 1 where one differs.
+        /// Compare only; exit with 1 if any consent differs.
         #[arg(long)]
         check: bool,
     },
-    /// Say whether a receipt is as it was signed; exit with 1 where it is not.
+    /// Verify the signature of a receipt; exit with 1 if it does not match.
     VerifyReceipt(receipts::VerifyArgs),
-    /// Issue the signed record of a consent, or the record to be printed, by what the token may read.
+    /// Issue the signed or the printable record of a consent, as far as the token may read it.
     Receipt(receipts::ReceiptArgs),
 }
 
@@ -151,22 +151,25 @@ pub(crate) enum ConsentsCommand {
 pub(crate) enum ImportCommand {
     /// Import contacts from a CSV file, from vCards, or from an export of Zweck.
     Contacts(Box<import::ImportArgs>),
-    /// Import consents, withdrawals and refusals with their evidence from a CSV file: gaps are filled, no withdrawal or objection is overridden.
+    /// Import consents, withdrawals and refusals with their evidence from a CSV file. Fills gaps; never overrides a
+    /// withdrawal or an objection.
     Consents(Box<import_consents::ImportConsentsArgs>),
-    /// Import objections to advertising from a list of addresses or numbers, such as the suppression list of another program.
+    /// Import objections to advertising from a list of addresses or numbers, such as the suppression list of another
+    /// program.
     Objections(Box<import_objections::ImportObjectionsArgs>),
 }
 
 #[derive(Subcommand)]
 pub(crate) enum ExportCommand {
-    /// Export contacts, with their further contact points and sources where the token may read them.
+    /// Export contacts, with their further contact points and sources if the token may read them.
     Contacts(export::ExportArgs),
-    /// Export what a recipient is to stop since persons said no, or note that it did.
+    /// Export what a recipient must stop after withdrawals and objections, or record that it did.
     Stops(stops::StopsArgs),
 }
 
 #[derive(Subcommand)]
 pub(crate) enum ContactsCommand {
-    /// List contacts that are likely the same person, by what the token may read; merge them by the mutation mergeContacts.
+    /// List contacts that are likely the same person, using only what the token may read. Merge them with the mutation
+    /// mergeContacts.
     Duplicates(contacts::DuplicatesArgs),
 }

@@ -12,11 +12,12 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::{EntityTrait, PaginatorTrait, QueryOrder};
 use zweck::{audit, config::Config, db::Db};
 
-use super::{connect, exit::CliError, failure, files, opened, policy, print, unadopted};
+use super::{app_without_key_check, connect, exit::CliError, failure, files, policy, print, register_open};
 
 const POSTGRES: &str = "this is for SQLite; a database of PostgreSQL is backed up by pg_dump and restored by pg_restore, as docs/operating.md says";
 
-/// Writes the whole database, as it is at one instant, to a file that is not there yet. Servers may run and write meanwhile.
+/// Writes the whole database, as it is at one instant, to a file that is not there yet. Servers may run and write
+/// meanwhile.
 pub(crate) async fn backup(config: &Config, file: &Path) -> Result<(), CliError> {
     if !config.database.url.starts_with("sqlite://") {
         return Err(CliError::Usage(POSTGRES.to_owned()));
@@ -37,8 +38,8 @@ pub(crate) async fn backup(config: &Config, file: &Path) -> Result<(), CliError>
     ))
 }
 
-/// Looks whether a backup is whole and can be opened with the keys of the configuration; else puts it where the configuration has its
-/// database, which must not be there yet.
+/// Looks whether a backup is whole and can be opened with the keys of the configuration; else puts it where the
+/// configuration has its database, which must not be there yet.
 pub(crate) async fn restore(config: &Config, file: &Path, check: bool) -> Result<(), CliError> {
     let Some(target) = config.database.url.strip_prefix("sqlite://").map(PathBuf::from) else {
         return Err(CliError::Usage(POSTGRES.to_owned()));
@@ -67,7 +68,8 @@ pub(crate) async fn restore(config: &Config, file: &Path, check: bool) -> Result
     print(&format!("restored to {}\n", target.display()))
 }
 
-/// The database, or a file that SQLite keeps beside it: what an old log beside a restored database holds would be written into it.
+/// The database, or a file that SQLite keeps beside it: what an old log beside a restored database holds would be
+/// written into it.
 fn standing(target: &Path) -> Option<PathBuf> {
     ["", "-wal", "-shm", "-journal"]
         .map(|end| PathBuf::from(format!("{}{end}", target.display())))
@@ -82,8 +84,11 @@ async fn examined(config: &Config, file: &Path) -> Result<String, CliError> {
     let made = files::private(&copy)?;
     contents(file, made).with_context(|| format!("{} cannot be copied", file.display()))?;
     let unreadable = |_| CliError::Failed(anyhow::anyhow!("{} is no database of SQLite", file.display()));
-    let db = Db::connect(&format!("sqlite://{}", copy.display()), 1).await.map(opened).map_err(unreadable)?;
-    if let Some(check) = db.damage().await.map_err(unreadable)? {
+    let db = Db::connect(&format!("sqlite://{}", copy.display()), 1)
+        .await
+        .map(register_open)
+        .map_err(unreadable)?;
+    if let Some(check) = db.failed_check().await.map_err(unreadable)? {
         return Err(anyhow::anyhow!("{} is damaged ({check})", file.display()).into());
     }
     let pending = Migrator::get_pending_migrations_read_only(&db.reader).await.map_err(failure)?.len();
@@ -92,7 +97,7 @@ async fn examined(config: &Config, file: &Path) -> Result<String, CliError> {
             "it is whole, and of an earlier version: {pending} migrations wait; its keys are looked at when they are done\n"
         ));
     }
-    let app = unadopted(config, policy(config).await?, db).await?;
+    let app = app_without_key_check(config, policy(config).await?, db).await?;
     audit::adopt_master_key(&app).await.map_err(failure)?;
     let unknown = audit::unknown_master_keys(&app).await.map_err(failure)?;
     let contacts = contact::Entity::find().count(&app.db.reader).await.map_err(failure)?;

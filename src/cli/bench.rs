@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use zweck::{
-    bench::{self, Baseline, Fault, Growing, Options},
+    bench::{self, Baseline, BenchError, GrowthOptions, Options},
     config::Config,
     http,
 };
@@ -27,29 +27,29 @@ use super::{
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
-    what: Option<BenchCommand>,
+    measurement: Option<BenchCommand>,
     /// Size of the data: 1 for 100,000 contacts, 300,000 consents and 20,000 requests.
     #[arg(long, value_parser = scale)]
     scale: Option<f64>,
-    /// Seconds of one measure.
+    /// Seconds per measurement.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: Option<u32>,
-    /// Rounds, of which the median counts.
+    /// Number of rounds; the median counts.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
-    /// Connections, one measure for each.
+    /// Numbers of connections, one measurement for each.
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1_000))]
     connections: Vec<u32>,
-    /// Write what was found to FILE too, as JSON.
+    /// Also write the results to FILE as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     #[command(flatten)]
     overwrite: Overwrite,
-    /// Have the throw-away PostgreSQL wait for the disk with every commit, as one that is in use does.
+    /// Let the throw-away PostgreSQL sync every commit to disk, as a production server does.
     #[arg(long)]
     fsync: bool,
-    /// Only see that all of it works and the answers are equal, in seconds: little data, one short round. Works in a build without
-    /// optimisation too.
+    /// Smoke test: check in seconds that everything works and the answers are equal, with little data and one short
+    /// round. Also works in a debug build.
     #[arg(long)]
     smoke: bool,
 }
@@ -57,33 +57,34 @@ pub(crate) struct BenchArgs {
 /// What else is measured.
 #[derive(Subcommand)]
 enum BenchCommand {
-    /// Measure what a page costs as contacts grow, and a request as the policy grows; on throw-away databases.
+    /// Measure how the cost of a page grows with the contacts, and the cost of a request with the policy, on throw-away
+    /// databases.
     Growth(GrowthArgs),
 }
 
 /// How growth is measured.
 #[derive(Args)]
 struct GrowthArgs {
-    /// Contacts of the largest database; the others have a tenth and a hundredth.
+    /// Contacts in the largest database; the others have a tenth and a hundredth of it.
     #[arg(long, value_parser = clap::value_parser!(u64).range(500..=100_000_000))]
     contacts: Option<u64>,
-    /// Rounds, of which the median counts.
+    /// Number of rounds; the median counts.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
-    /// Write what was found to FILE too, as JSON.
+    /// Also write the results to FILE as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     #[command(flatten)]
     overwrite: Overwrite,
-    /// Only see that all of it works, in seconds. Works in a build without optimisation too.
+    /// Smoke test: check in seconds that everything works. Also works in a debug build.
     #[arg(long)]
     smoke: bool,
 }
 
 impl GrowthArgs {
-    fn growing(&self) -> Growing {
+    fn growing(&self) -> GrowthOptions {
         let smoke = self.smoke;
-        Growing {
+        GrowthOptions {
             contacts: self.contacts.unwrap_or(if smoke { 5_000 } else { 1_000_000 }),
             rounds: self.rounds.unwrap_or(if smoke { 1 } else { 5 }),
             millis: if smoke { 10 } else { 300 },
@@ -116,14 +117,14 @@ impl BenchArgs {
 
 /// Measures. The database is only ever the one that the flag names: what the configuration names may be in use.
 pub(crate) async fn run(args: &BenchArgs, database_url: Option<String>) -> Result<(), CliError> {
-    if let Some(BenchCommand::Growth(args)) = &args.what {
+    if let Some(BenchCommand::Growth(args)) = &args.measurement {
         return grow(args, database_url.as_ref()).await;
     }
     if args.fsync && database_url.is_some() {
         let text = "--fsync is for the throw-away PostgreSQL; the server that --database-url names has settings of its own";
         return Err(CliError::Usage(text.to_owned()));
     }
-    look(args.json.as_deref(), args.overwrite)?;
+    check_output(args.json.as_deref(), args.overwrite)?;
     let options = args.options(database_url);
     // Children, directories and clusters end with the future.
     let report = tokio::select! {
@@ -131,7 +132,7 @@ pub(crate) async fn run(args: &BenchArgs, database_url: Option<String>) -> Resul
         () = http::stop_signal() => return Err(anyhow::anyhow!("interrupted").into()),
     };
     print(&report.table())?;
-    kept(&report, args.json.as_deref(), args.overwrite)?;
+    save_report(&report, args.json.as_deref(), args.overwrite)?;
     match report.databases.iter().map(|measured| measured.failed).sum::<u64>() {
         0 => Ok(()),
         failed => Err(anyhow::anyhow!("{failed} requests failed").into()),
@@ -144,25 +145,25 @@ async fn grow(args: &GrowthArgs, database_url: Option<&String>) -> Result<(), Cl
         let text = "growth is measured on several databases of its own; --database-url names only one";
         return Err(CliError::Usage(text.to_owned()));
     }
-    look(args.json.as_deref(), args.overwrite)?;
-    let growing = args.growing();
-    let grown = tokio::select! {
-        grown = bench::grow(&growing, args.smoke, &note) => grown?,
+    check_output(args.json.as_deref(), args.overwrite)?;
+    let options = args.growing();
+    let report = tokio::select! {
+        report = bench::grow(&options, args.smoke, &note) => report?,
         () = http::stop_signal() => return Err(anyhow::anyhow!("interrupted").into()),
     };
-    print(&grown.table())?;
-    kept(&grown, args.json.as_deref(), args.overwrite)
+    print(&report.table())?;
+    save_report(&report, args.json.as_deref(), args.overwrite)
 }
 
 /// Refuses a file that is there before anything is measured.
-fn look(file: Option<&Path>, overwrite: Overwrite) -> Result<(), CliError> {
-    named(file).map_or(Ok(()), |file| overwrite.look(file))
+fn check_output(file: Option<&Path>, overwrite: Overwrite) -> Result<(), CliError> {
+    named(file).map_or(Ok(()), |file| overwrite.check_writable(file))
 }
 
 /// Writes what was found to a file, where one is asked for.
-fn kept(found: &impl Serialize, file: Option<&Path>, overwrite: Overwrite) -> Result<(), CliError> {
+fn save_report(report: &impl Serialize, file: Option<&Path>, overwrite: Overwrite) -> Result<(), CliError> {
     let Some(path) = file else { return Ok(()) };
-    let text = serde_json::to_string_pretty(found)? + "\n";
+    let text = serde_json::to_string_pretty(report)? + "\n";
     match is_output(path) {
         true => print(&text),
         false => Ok(overwrite.open(path)?.write_all(text.as_bytes())?),
@@ -178,11 +179,11 @@ pub(crate) async fn baseline(config: &Config, baseline: Baseline) -> Result<(), 
     Ok(bench::serve(baseline, app, listener).await?)
 }
 
-impl From<Fault> for CliError {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Usage(text) => CliError::Usage(text),
-            Fault::Failed(_) | Fault::Differs(_) => CliError::Failed(anyhow::anyhow!(fault)),
+impl From<BenchError> for CliError {
+    fn from(error: BenchError) -> Self {
+        match error {
+            BenchError::Usage(text) => CliError::Usage(text),
+            BenchError::Failed(_) | BenchError::Differs(_) => CliError::Failed(anyhow::anyhow!(error)),
         }
     }
 }

@@ -7,8 +7,8 @@ use zweck::{
 };
 
 use super::{
-    ListFormat, app, connect_with_timeout, exit::CliError, is_made, logs::log_filter, note, policy, print,
-    usage,
+    ListFormat, app, connect_with_timeout, exit::CliError, logs::log_filter, note, policy, print,
+    require_database, usage,
 };
 
 /// What is done with the configuration.
@@ -16,15 +16,15 @@ use super::{
 pub(crate) enum ConfigCommand {
     /// Print every setting with its default and what it means.
     Default,
-    /// Print the settings in force and where each comes from, secrets starred.
+    /// Print the effective settings and where each comes from, with secrets redacted.
     Print {
-        /// How it is printed.
+        /// Output format.
         #[arg(long, value_enum, default_value_t = ListFormat::Text)]
         format: ListFormat,
     },
-    /// Say whether a server could be started with these settings; if not, all that is wrong and why.
+    /// Check whether a server can start with these settings; if not, list every error.
     Check {
-        /// Open the database too: whether it can be reached, is up to date, and was set up with this master key.
+        /// Check the database too: reachable, up to date, and set up with this master key.
         #[arg(long)]
         online: bool,
     },
@@ -47,7 +47,7 @@ pub(crate) async fn run(config: &Config, command: &ConfigCommand) -> Result<(), 
                     "the configuration can be served; whether its database can be reached is told by --online\n",
                 );
             }
-            is_made(config)?;
+            require_database(config)?;
             let db = connect_with_timeout(config, config.limits.operation_time()).await?;
             let app = app(config, policy(config).await?, db).await?;
             app.issuers.read_files(app.now()).await.map_err(usage)?;
@@ -58,21 +58,21 @@ pub(crate) async fn run(config: &Config, command: &ConfigCommand) -> Result<(), 
     }
 }
 
-/// What is wrong with a configuration beside its values: what cannot be logged by, and where it is served what a server for real data
-/// must not be started with.
-pub(crate) fn refusals(config: &Config, served: bool) -> Vec<String> {
-    let mut faults: Vec<String> = log_filter(&config.log.filter).err().into_iter().collect();
-    if !served {
-        return faults;
+/// What is wrong with a configuration beside its values: what cannot be logged by, and where it is served what a server
+/// for real data must not be started with.
+pub(crate) fn configuration_errors(config: &Config, is_server: bool) -> Vec<String> {
+    let mut errors: Vec<String> = log_filter(&config.log.filter).err().into_iter().collect();
+    if !is_server {
+        return errors;
     }
     let secrets = &config.secrets;
     if secrets.master_key.is_none() && secrets.master_key_file.is_none() {
-        faults.push(super::NO_MASTER_KEY.to_owned());
+        errors.push(super::NO_MASTER_KEY.to_owned());
     }
-    faults.extend(config.insecure_settings());
+    errors.extend(config.insecure_settings());
     if let Some(dir) = config.policy.dir.as_ref().filter(|dir| !dir.is_dir()) {
-        faults.push(format!("`policy.dir`: {} is not a directory", dir.display()));
+        errors.push(format!("`policy.dir`: {} is not a directory", dir.display()));
     }
-    faults.extend(Mailer::faults(&config.mail));
-    faults
+    errors.extend(Mailer::setting_errors(&config.mail));
+    errors
 }

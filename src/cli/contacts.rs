@@ -20,16 +20,16 @@ use super::{
 pub(crate) struct DuplicatesArgs {
     #[command(flatten)]
     caller: CallerArgs,
-    /// How it is printed.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = FormatArg::Table)]
     format: FormatArg,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum FormatArg {
-    /// A line for each pair.
+    /// One line per pair.
     Table,
-    /// A pair as JSON on each line.
+    /// One pair as JSON on each line.
     Jsonl,
 }
 

@@ -10,14 +10,14 @@ use zweck::{
     crypto::master_keys::MasterKeys,
     db::Db,
     demo::{self, Demo},
-    domain::{mail_outbox::shown::Outbox, purposes},
+    domain::{mail_outbox::demo_outbox::DemoOutbox, purposes},
     graphql::Pipeline,
     http::{self, Settings, Shutdown, graphiql},
     jobs::{self, mailer::Mailer},
     policy::PolicyHandle,
 };
 
-use super::{exit::CliError, failure, migrated, opened, policy, print};
+use super::{exit::CliError, failure, policy, print, register_open, run_migrations};
 
 const ACTOR: &str = "cli:demo";
 
@@ -45,14 +45,14 @@ pub(crate) async fn run(
     let time = config.limits.operation_time();
     let db = Db::connect_with_timeout(&url, config.database.max_connections, time)
         .await
-        .map(opened)
+        .map(register_open)
         .map_err(failure)?;
-    migrated(&db).await?;
+    run_migrations(&db).await?;
     let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
     let policy = PolicyHandle::new(policy(config).await?);
     let url = format!("http://{address}");
     // The pages and their mails are for this machine alone.
-    let outbox = address.ip().is_loopback().then(Outbox::default);
+    let outbox = address.ip().is_loopback().then(DemoOutbox::default);
     let app = App::new(db, policy, clock, MasterKeys::random(), zweck::auth::oidc::Issuers::default());
     let app = Arc::new(match &outbox {
         Some(_) => app.with_pages(pages(&url)),
@@ -61,12 +61,12 @@ pub(crate) async fn run(
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
     let demo = demo::seed(&app, people).await.map_err(failure)?;
     let token = hex::encode(rand::random::<[u8; 16]>());
-    print(&told(&demo, &url, outbox.is_some().then_some(token.as_str()), page))?;
+    print(&welcome_text(&demo, &url, outbox.is_some().then_some(token.as_str()), page))?;
     let pipeline = Arc::new(Pipeline::with_limits(config.limits).map_err(failure)?);
     let settings = Settings { limits: config.limits, graphiql: true, ..Settings::default() };
     let mut router = http::router(app.clone(), pipeline, settings);
     if let Some(outbox) = outbox {
-        let mailer = Mailer::to_outbox(SENDER, outbox.clone()).map_err(failure)?;
+        let mailer = Mailer::with_outbox(SENDER, outbox.clone()).map_err(failure)?;
         tokio::spawn(jobs::run(app, Some(mailer)));
         router = router.merge(http::outbox(outbox, token));
     }
@@ -92,15 +92,15 @@ fn pages(url: &str) -> PublicPages {
 }
 
 /// Where GraphiQL is, or why it is not there.
-fn page(built: bool, url: &str, why: Option<&str>) -> String {
-    match (built, why) {
+fn page(built: bool, url: &str, reason: Option<&str>) -> String {
+    match (built, reason) {
         (true, None) => format!("Open GraphiQL at {url}{} and enter one of these tokens.", graphiql::PATH),
-        (true, Some(why)) => format!(
-            "Open GraphiQL at {url}{} and enter one of these tokens. It is the page of an earlier build: {why}.",
+        (true, Some(reason)) => format!(
+            "Open GraphiQL at {url}{} and enter one of these tokens. It is the page of an earlier build: {reason}.",
             graphiql::PATH
         ),
-        (false, Some(why)) => format!(
-            "GraphiQL is left out: {why}. Mend that and run `cargo demo` again; all else here works without it."
+        (false, Some(reason)) => format!(
+            "GraphiQL is left out: {reason}. Mend that and run `cargo demo` again; all else here works without it."
         ),
         (false, None) => "GraphiQL is left out: its page was not in `web/dist` when this program was built; `cargo demo` builds it by npm."
             .to_owned(),
@@ -108,7 +108,7 @@ fn page(built: bool, url: &str, why: Option<&str>) -> String {
 }
 
 /// What to try: the tokens, and three queries that show the point.
-fn told(demo: &Demo, url: &str, outbox: Option<&str>, why: Option<&str>) -> String {
+fn welcome_text(demo: &Demo, url: &str, outbox: Option<&str>, reason: Option<&str>) -> String {
     let mut out = format!(
         "\nZweck serves {} people at {url}/graphql until you press Ctrl-C. Nothing here leaves this machine.\n\
          Each token acts for the purposes beside it, for a day:\n\n",
@@ -120,13 +120,13 @@ fn told(demo: &Demo, url: &str, outbox: Option<&str>, why: Option<&str>) -> Stri
             out,
             "  {:<13} {}\n  {:<13} {}: {}",
             token.role,
-            token.token.reveal(),
+            token.token.expose_secret(),
             "",
             token.does,
             token.purposes.join(", ")
         );
     }
-    let _ = writeln!(out, "\n{}", page(graphiql::is_built(), url, why));
+    let _ = writeln!(out, "\n{}", page(graphiql::is_built(), url, reason));
     if let Some(token) = outbox {
         let _ = write!(
             out,
@@ -137,11 +137,16 @@ fn told(demo: &Demo, url: &str, outbox: Option<&str>, why: Option<&str>) -> Stri
     let _ = write!(out, "\nTo paste into a shell:\n\n");
     let _ = writeln!(out, "  export ZWECK_URL={url}");
     for token in &demo.tokens {
-        let _ = writeln!(out, "  export ZWECK_TOKEN_{}={}", token.role.to_uppercase(), token.token.reveal());
+        let _ = writeln!(
+            out,
+            "  export ZWECK_TOKEN_{}={}",
+            token.role.to_uppercase(),
+            token.token.expose_secret()
+        );
     }
     let token = |role: &str| {
         let found = demo.tokens.iter().find(|token| token.role == role);
-        found.map_or("", |token| token.token.reveal())
+        found.map_or("", |token| token.token.expose_secret())
     };
     let ask = |role: &str, purpose: &str, query: &str| {
         format!(

@@ -1,4 +1,5 @@
-//! Examples of every command: the one table that `--help` and the manual print, and that a test reads as a shell would. Room: cli.
+//! Examples of every command: the one table that `--help` and the manual print, and that a test reads as a shell would.
+//! Room: cli.
 
 use clap::{Command, CommandFactory};
 

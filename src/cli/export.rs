@@ -28,10 +28,10 @@ use super::{
 /// Who reads, and for what.
 #[derive(Args)]
 pub(crate) struct CallerArgs {
-    /// File that holds the token, - for standard input; `secrets.token` of the configuration if absent.
+    /// File with the token, - for standard input (default: `secrets.token` of the configuration).
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Purpose it is read for; may be left out where the token permits one only.
+    /// Purpose of the read; optional if the token permits only one.
     #[arg(long)]
     purpose: Option<String>,
 }
@@ -41,10 +41,10 @@ pub(crate) struct CallerArgs {
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     caller: CallerArgs,
-    /// How it is written.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = FormatArg::Csv)]
     format: FormatArg,
-    /// Write to FILE, readable by its owner alone, once everything is in it; to standard output if absent or -.
+    /// Write to FILE, readable only by its owner and only when complete (default, or -: standard output).
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -55,7 +55,7 @@ pub(crate) struct ExportArgs {
 enum FormatArg {
     /// Comma-separated values, spreadsheet formulas neutralised.
     Csv,
-    /// A contact as JSON on each line.
+    /// One contact as JSON on each line.
     Jsonl,
     /// vCards 4.0.
     Vcard,
@@ -93,7 +93,7 @@ impl Caller {
     /// # Errors
     /// `UNAUTHENTICATED`, `PURPOSE_NOT_PERMITTED`, and `PURPOSE_REQUIRED` where the token permits several.
     pub(crate) async fn actor(&self, app: &App) -> Result<Actor, Error> {
-        let credential = access_tokens::authenticate(app, self.token.reveal()).await?;
+        let credential = access_tokens::authenticate(app, self.token.expose_secret()).await?;
         let request = format!("cli:{}", app.new_id());
         let actor = Actor::new(app.policy.current(), &credential, self.purpose.as_deref(), request)?;
         if actor.purpose.is_none() {
@@ -107,9 +107,9 @@ impl Caller {
 pub(crate) async fn contacts(config: &Config, args: ExportArgs) -> Result<(), CliError> {
     let caller = Caller::of(config, &args.caller)?;
     let named = named(args.output.as_deref());
-    named.map(|path| args.overwrite.look(path)).transpose()?;
+    named.map(|path| args.overwrite.check_writable(path)).transpose()?;
     let app = open(config).await?;
-    let output = named.map(|path| args.overwrite.begin(path)).transpose()?;
+    let output = named.map(|path| args.overwrite.create(path)).transpose()?;
     let pipeline = Pipeline::new().map_err(failure)?;
     let format = match args.format {
         FormatArg::Csv => Format::Csv,
@@ -140,7 +140,7 @@ async fn write(
     };
     let done = exports::contacts(app, pipeline, actor, format, BufWriter::new(output.file())).await;
     let exported = done.map_err(refused)?;
-    output.done()?;
+    output.commit()?;
     Ok(exported)
 }
 

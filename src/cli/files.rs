@@ -16,7 +16,7 @@ use super::exit::CliError;
 /// What becomes of a file that is there.
 #[derive(Args, Clone, Copy)]
 pub(crate) struct Overwrite {
-    /// Write over the file where it exists.
+    /// Overwrite the file if it exists.
     #[arg(long)]
     force: bool,
 }
@@ -25,9 +25,9 @@ impl Overwrite {
     /// A file for `path` that takes its place once it is whole, readable by its owner alone.
     ///
     /// # Errors
-    /// Those of [`Overwrite::lookup`]; nothing can be written beside it.
-    pub(crate) fn begin(self, path: &Path) -> Result<Output, CliError> {
-        self.look(path)?;
+    /// Those of [`Overwrite::check_writable`]; nothing can be written beside it.
+    pub(crate) fn create(self, path: &Path) -> Result<Output, CliError> {
+        self.check_writable(path)?;
         if is_special(path) {
             // No name of it lies anywhere, whatever becomes of this program.
             let part = tempfile::tempfile().context("cannot write a temporary file")?;
@@ -42,29 +42,30 @@ impl Overwrite {
     /// A file that grows while the command runs, or holds nothing that others may not read.
     ///
     /// # Errors
-    /// Those of [`Overwrite::lookup`]; it cannot be made.
+    /// Those of [`Overwrite::check_writable`]; it cannot be made.
     pub(crate) fn open(self, path: &Path) -> Result<File, CliError> {
-        self.look(path)?;
+        self.check_writable(path)?;
         let opened = match self.force || is_special(path) {
             true => File::create(path),
             false => OpenOptions::new().write(true).create_new(true).open(path),
         };
-        opened.map_err(|error| unmade(path, &error))
+        opened.map_err(|error| create_error(path, &error))
     }
 
-    /// Refuses a path at which no file can be made: before the command begins, since afterwards its work is done and lost.
+    /// Refuses a path at which no file can be made: before the command begins, since afterwards its work is done and
+    /// lost.
     ///
     /// # Errors
     /// There is a directory or a disk; there is a file, and nobody said that it is written over.
-    pub(crate) fn look(self, path: &Path) -> Result<(), CliError> {
+    pub(crate) fn check_writable(self, path: &Path) -> Result<(), CliError> {
         let found = std::fs::metadata(path).ok();
         let wrong = found.and_then(|found| match found.file_type() {
             kind if kind.is_dir() => Some("a directory"),
             kind if kind.is_block_device() => Some("a disk"),
             _ => None,
         });
-        if let Some(what) = wrong {
-            return Err(CliError::Usage(format!("{} is {what}; name a file", path.display())));
+        if let Some(problem) = wrong {
+            return Err(CliError::Usage(format!("{} is {problem}; name a file", path.display())));
         }
         if self.force || is_special(path) || path.symlink_metadata().is_err() {
             return Ok(());
@@ -100,7 +101,7 @@ impl Output {
     ///
     /// # Errors
     /// Somebody else has made the file meanwhile; the disk refuses.
-    pub(crate) fn done(self) -> Result<(), CliError> {
+    pub(crate) fn commit(self) -> Result<(), CliError> {
         let path = &self.path;
         match self.part {
             Part::Apart(mut part) => {
@@ -116,7 +117,7 @@ impl Output {
                     true => part.persist(path),
                     false => part.persist_noclobber(path),
                 };
-                placed.map(|_| ()).map_err(|error| unmade(path, &error.error))
+                placed.map(|_| ()).map_err(|error| create_error(path, &error.error))
             }
         }
     }
@@ -132,19 +133,20 @@ pub(crate) fn is_output(path: &Path) -> bool {
     ["-", "/dev/stdout"].iter().any(|name| path == Path::new(name))
 }
 
-/// A new file that its owner alone can read, which is never written over another: a key or a database that is gone does not come back.
+/// A new file that its owner alone can read, which is never written over another: a key or a database that is gone does
+/// not come back.
 pub(crate) fn private(path: &Path) -> Result<File, CliError> {
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     made.map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
             CliError::Usage(format!("{} exists and is not overwritten", path.display()))
         }
-        _ => unmade(path, &error),
+        _ => create_error(path, &error),
     })
 }
 
-/// What is written into and never replaced: a device for characters, a pipe, or whatever stands under a name of the system's own, such as
-/// `/dev/stdout`.
+/// What is written into and never replaced: a device for characters, a pipe, or whatever stands under a name of the
+/// system's own, such as `/dev/stdout`.
 fn is_special(path: &Path) -> bool {
     let within = ["/dev", "/proc"].iter().any(|of| path.starts_with(of));
     std::fs::metadata(path).is_ok_and(|found| {
@@ -157,7 +159,7 @@ fn exists(path: &Path) -> CliError {
     CliError::Usage(format!("{} exists and is overwritten with --force alone", path.display()))
 }
 
-fn unmade(path: &Path, error: &io::Error) -> CliError {
+fn create_error(path: &Path, error: &io::Error) -> CliError {
     match error.kind() {
         io::ErrorKind::AlreadyExists => exists(path),
         kind => anyhow::anyhow!("{} cannot be made: {kind}", path.display()).into(),

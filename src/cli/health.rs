@@ -1,4 +1,5 @@
-//! `zweck healthcheck`: asks a running server whether it is ready, for containers without a tool of their own. Room: cli.
+//! `zweck healthcheck`: asks a running server whether it is ready, for containers without a tool of their own.
+//! Room: cli.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -27,7 +28,8 @@ pub(crate) async fn check(config: &Config) -> Result<(), CliError> {
             "configuration: `management.listen` is empty: nobody can be asked".to_owned(),
         ));
     };
-    let answer = timeout(REQUEST_TIMEOUT, ask(reachable(listen))).await.context("no answer in time")?;
+    let answer =
+        timeout(REQUEST_TIMEOUT, request_readyz(connectable(listen))).await.context("no answer in time")?;
     let answer = answer.with_context(|| format!("no server answers at {listen}"))?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer.as_str(), ""));
     print(&format!("{}\n", body.trim_end()))?;
@@ -37,7 +39,7 @@ pub(crate) async fn check(config: &Config) -> Result<(), CliError> {
     }
 }
 
-async fn ask(address: SocketAddr) -> std::io::Result<String> {
+async fn request_readyz(address: SocketAddr) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     // HTTP/1.0: the answer comes in one piece and ends with the connection.
     stream.write_all(format!("GET /readyz HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
@@ -47,7 +49,7 @@ async fn ask(address: SocketAddr) -> std::io::Result<String> {
 }
 
 /// Who listens on every address is reached on this machine's own.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+fn connectable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -38,22 +38,24 @@ pub(super) const IMPORTER: &str = "cli:import";
 pub(crate) struct ImportArgs {
     /// The file.
     file: PathBuf,
-    /// What kind of file; by the end of its name (.vcf, .jsonl, else CSV) if absent.
+    /// Kind of file (default: from its extension: .vcf, .jsonl, otherwise CSV).
     #[arg(long, value_enum)]
     format: Option<FormatArg>,
-    /// Field and the CSV column that holds it, e.g. givenName=FirstName, or phone:fax=Fax for a further contact point; may be repeated, and stands above a preset or map file.
+    /// Field and its CSV column, e.g. givenName=FirstName, or phone:fax=Fax for a further contact point. Repeatable;
+    /// overrides a preset or map file.
     #[arg(long = "map", value_name = "FIELD=COLUMN")]
     map: Vec<String>,
-    /// Columns as a common export names them: hubspot, salesforce, outlook, google, or zweck.
+    /// Column names of a common export: hubspot, salesforce, outlook, google, or zweck.
     #[arg(long, conflicts_with = "map_file")]
     preset: Option<String>,
-    /// TOML file with `externalId` and a table `[fields]` of field and column.
+    /// TOML file with `externalId` and a table `[fields]` that maps fields to columns.
     #[arg(long, value_name = "FILE")]
     map_file: Option<PathBuf>,
-    /// Channel and the CSV column that says who does not want to be advertised to on it, e.g. email=OptOut; phone, sms, post or all. May be repeated, and comes beside those of a preset.
+    /// Channel (email, phone, sms, post or all) and the CSV column that says who opted out of advertising on it, e.g.
+    /// email=OptOut. Repeatable; added to those of a preset.
     #[arg(long = "opt-out", value_name = "CHANNEL=COLUMN")]
     opt_outs: Vec<String>,
-    /// Column that does not count, though it looks as if; may be repeated.
+    /// Column to ignore although it looks relevant; repeatable.
     #[arg(long = "ignore", value_name = "COLUMN")]
     ignore: Vec<String>,
     /// Column of the id in the source.
@@ -65,10 +67,10 @@ pub(crate) struct ImportArgs {
     /// Purpose the contacts are kept for.
     #[arg(long)]
     purpose: String,
-    /// The fact that makes it lawful, e.g. a contract.
+    /// The fact that makes the processing lawful, e.g. a contract.
     #[arg(long)]
     ground: String,
-    /// Since when the ground holds (YYYY-MM-DD); since now if absent.
+    /// Since when the ground holds (YYYY-MM-DD; default: now).
     #[arg(long, value_name = "DATE")]
     since: Option<NaiveDate>,
     /// When the persons were informed (YYYY-MM-DD, Art. 14(3)).
@@ -77,25 +79,25 @@ pub(crate) struct ImportArgs {
     /// Version of the privacy notice they were given.
     #[arg(long)]
     notice_version: Option<String>,
-    /// What becomes of values that do not have the shape of their field; each is reported.
+    /// How to treat values that do not have the format of their field; each is reported.
     #[arg(long, value_enum, default_value_t = OnInvalidArg::Keep)]
     on_invalid: OnInvalidArg,
-    /// Region of phone numbers without a country code (ISO 3166-1, e.g. DE); every number is then kept as +49…
+    /// Region of phone numbers without a country code (ISO 3166-1, e.g. DE); every number is then stored as +49…
     #[arg(long, value_name = "CODE")]
     region: Option<String>,
-    /// Characters of the file.
+    /// Character encoding of the file.
     #[arg(long, value_enum, default_value_t = EncodingArg::Utf8)]
     encoding: EncodingArg,
-    /// The first row is data; columns are named by their number, from 1.
+    /// The first row is data; refer to columns by number, from 1.
     #[arg(long)]
     no_header: bool,
     /// Check only, write nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Character between fields; a comma if absent.
+    /// Character between fields (default: a comma).
     #[arg(long)]
     delimiter: Option<char>,
-    /// End with 0 also where rows were rejected; without it with 1, though what can come in does.
+    /// Exit with 0 even if rows were rejected (default: import the valid rows and exit with 1).
     #[arg(long)]
     allow_rejected: bool,
     /// Write the report as JSON to FILE.
@@ -111,23 +113,23 @@ enum FormatArg {
     Csv,
     /// vCards 2.1, 3.0 or 4.0.
     Vcard,
-    /// An export of Zweck, a contact as JSON on each line.
+    /// An export of Zweck, with one contact as JSON on each line.
     Jsonl,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum OnInvalidArg {
-    /// Keep the value as given where the field can hold it, else leave it out.
+    /// Keep the value as given if the field can hold it, otherwise drop it.
     Keep,
-    /// Leave the value out.
+    /// Drop the value.
     SkipValue,
-    /// Leave the row out.
+    /// Drop the row.
     SkipRow,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 pub(super) enum EncodingArg {
-    /// UTF-8, with or without a mark of byte order.
+    /// UTF-8, with or without a byte order mark.
     #[value(name = "utf-8")]
     Utf8,
     /// Windows-1252.
@@ -165,7 +167,7 @@ impl ImportArgs {
                 matches!(self.encoding, EncodingArg::Windows1252),
             ),
         };
-        for (flag, given) in [
+        for (flag, is_given) in [
             ("--map", !self.map.is_empty()),
             ("--opt-out", !self.opt_outs.is_empty()),
             ("--ignore", !self.ignore.is_empty()),
@@ -176,7 +178,7 @@ impl ImportArgs {
             ("--delimiter", self.delimiter.is_some()),
             ("--encoding", encoded),
         ] {
-            if given {
+            if is_given {
                 return Err(CliError::Usage(format!("`{flag}` means nothing for this kind of file")));
             }
         }
@@ -198,7 +200,7 @@ impl ImportArgs {
             region: region.transpose()?,
             optional,
             is_native: self.preset.as_deref() == Some(OWN),
-            ..csv_reading(self.delimiter, self.no_header, self.encoding)?
+            ..csv_read_options(self.delimiter, self.no_header, self.encoding)?
         })
     }
 
@@ -215,17 +217,18 @@ impl ImportArgs {
             (None, None) => (Vec::new(), None),
         };
         // What is named by a flag stands above what a preset or file says.
-        let named = ContactImport::map_from(self.map.iter().map(String::as_str)).map_err(failure)?;
-        map.retain(|(target, _)| !named.iter().any(|(other, _)| other == target));
+        let mapped = ContactImport::map_from(self.map.iter().map(String::as_str)).map_err(failure)?;
+        map.retain(|(target, _)| !mapped.iter().any(|(other, _)| other == target));
         let optional = match &self.preset {
             Some(_) => map.iter().map(|(target, _)| target.clone()).collect(),
             None => Vec::new(),
         };
-        map.extend(named);
+        map.extend(mapped);
         let mut opt_outs =
             ContactImport::opt_outs_from(self.opt_outs.iter().map(String::as_str)).map_err(failure)?;
-        let told = self.preset.iter().flat_map(|preset| ContactImport::preset_opt_outs(preset));
-        opt_outs.extend(told.filter(|told| !self.ignore.contains(&told.column)));
+        let preset_columns = self.preset.iter().flat_map(|preset| ContactImport::preset_opt_outs(preset));
+        opt_outs
+            .extend(preset_columns.filter(|preset_columns| !self.ignore.contains(&preset_columns.column)));
         let midnight = |date: NaiveDate| -> DateTime<Utc> { date.and_time(NaiveTime::MIN).and_utc() };
         Ok(ContactImport {
             map,
@@ -250,15 +253,15 @@ pub(crate) async fn contacts(config: &Config, args: ImportArgs) -> Result<(), Cl
     let (path, report, allowed) = (args.file.clone(), args.report.clone(), args.allow_rejected);
     let overwrite = args.overwrite;
     let import = args.import()?;
-    let (app, mut teller) = begin(config, &path, 1, report.as_deref(), overwrite).await?;
-    let bar = teller.bar.clone();
+    let (app, mut reporter) = begin(config, &path, 1, report.as_deref(), overwrite).await?;
+    let bar = reporter.bar.clone();
     let read = || Ok(bar.wrap_read(File::open(&path)?));
-    let done = imports::contacts(&app, read, &import, |problem| teller.tell(&problem)).await;
-    teller.close(done, "rows", allowed)
+    let done = imports::contacts(&app, read, &import, |problem| reporter.tell(&problem)).await;
+    reporter.close(done, "rows", allowed)
 }
 
 /// How a CSV file is read, as the flags say.
-pub(super) fn csv_reading(
+pub(super) fn csv_read_options(
     delimiter: Option<char>,
     no_header: bool,
     encoding: EncodingArg,
@@ -269,23 +272,24 @@ pub(super) fn csv_reading(
     Ok(ReadOptions { delimiter, header: !no_header, encoding: encoding.into(), ..ReadOptions::default() })
 }
 
-/// Opens the application, with the purposes of the policy, and what tells how the import of `path` goes on, which is read `passes` times.
+/// Opens the application, with the purposes of the policy, and what tells how the import of `path` goes on, which is
+/// read `passes` times.
 pub(super) async fn begin(
     config: &Config,
     path: &Path,
     passes: u64,
     report: Option<&Path>,
     overwrite: Overwrite,
-) -> Result<(App, Teller), CliError> {
+) -> Result<(App, ProblemReporter), CliError> {
     let app = open(config).await?;
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let size = file.metadata().map(|about| about.len() * passes).unwrap_or_default();
-    Ok((app, Teller::new(size, report, overwrite)?))
+    Ok((app, ProblemReporter::new(size, report, overwrite)?))
 }
 
 /// Tells how an import goes on: how far it is, and each problem as it is found.
-pub(super) struct Teller {
+pub(super) struct ProblemReporter {
     pub(super) bar: ProgressBar,
     json: Option<JsonReport>,
     /// The report, where there was no file before.
@@ -295,8 +299,9 @@ pub(super) struct Teller {
     heard: bool,
 }
 
-impl Teller {
-    /// Of a file of so many bytes, also into a report. That is made first: an import whose report cannot be written does not begin.
+impl ProblemReporter {
+    /// Of a file of so many bytes, also into a report. That is made first: an import whose report cannot be written
+    /// does not begin.
     fn new(bytes: u64, report: Option<&Path>, overwrite: Overwrite) -> Result<Self, CliError> {
         if report.is_some_and(is_output) {
             let text = "--report writes a file; standard output tells the problems already";
@@ -329,28 +334,28 @@ impl Teller {
     /// Says what came of it; `what` has been read.
     ///
     /// # Errors
-    /// Where a no was not taken, or something was rejected that nobody allows for: whoever starts this by a script must not go on as if
-    /// all were well.
-    pub(super) fn close<R: Serialize + Display + Noes>(
+    /// Where a no was not taken, or something was rejected that nobody allows for: whoever starts this by a script must
+    /// not go on as if all were well.
+    pub(super) fn close<R: Serialize + Display + NotTaken>(
         self,
         done: Result<R, Error>,
-        what: &str,
+        subject: &str,
         allow_rejected: bool,
     ) -> Result<(), CliError> {
         self.bar.finish_and_clear();
         let refused = matches!(&done, Err(error) if error.code == Code::BadUserInput);
         if let Some(json) = self.json {
-            let told = !json.empty;
+            let has_problems = !json.empty;
             json.close(done.as_ref().ok())?;
             // Of what was refused as a whole there is nothing to report, and the next attempt finds nothing in its way.
-            if let Some(path) = self.fresh.filter(|_| refused && !told) {
+            if let Some(path) = self.fresh.filter(|_| refused && !has_problems) {
                 std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
             }
         }
         let report = done.map_err(|error| {
             if error.code != Code::BadUserInput {
                 note(&format!(
-                    "{what} written before this error stay; the same import again goes on after them"
+                    "{subject} written before this error stay; the same import again goes on after them"
                 ));
             }
             failure(error)
@@ -365,7 +370,7 @@ impl Teller {
             (0, _) if allow_rejected => Ok(()),
             (0, rejected) => {
                 let text = format!(
-                    "{what} rejected: {rejected}; all others are as told above (--allow-rejected ends with 0)"
+                    "{subject} rejected: {rejected}; all others are as told above (--allow-rejected ends with 0)"
                 );
                 Err(anyhow::anyhow!(text).into())
             }
@@ -378,14 +383,14 @@ impl Teller {
 const NOT_TAKEN: &str = "a no that was not taken";
 
 /// What an import did, of which it is known what was not taken.
-pub(super) trait Noes {
+pub(super) trait NotTaken {
     /// How many.
     fn not_taken(&self) -> u64;
     /// Rows that did not come in.
     fn rejected(&self) -> u64;
 }
 
-impl Noes for imports::ContactReport {
+impl NotTaken for imports::ContactReport {
     fn not_taken(&self) -> u64 {
         self.noes_not_taken
     }
@@ -395,7 +400,7 @@ impl Noes for imports::ContactReport {
     }
 }
 
-impl Noes for imports::ConsentReport {
+impl NotTaken for imports::ConsentReport {
     fn not_taken(&self) -> u64 {
         self.noes_not_taken
     }

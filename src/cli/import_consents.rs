@@ -12,39 +12,41 @@ use super::{
     exit::CliError,
     failure,
     files::Overwrite,
-    import::{EncodingArg, IMPORTER, begin, csv_reading},
+    import::{EncodingArg, IMPORTER, begin, csv_read_options},
 };
 
 /// Which file, and what is in it.
 #[derive(Args)]
 pub(crate) struct ImportConsentsArgs {
-    /// The CSV file, one declaration on each line.
+    /// The CSV file, with one declaration on each line.
     file: PathBuf,
-    /// What a column holds, e.g. declaredAt=OptInDate; may be repeated. Columns called contactId, email, phone, externalId, purpose, channel, status, declaredAt, confirmedAt, textVersion, language, proof, source, evidence, address or expiresAt need no word.
+    /// What a column holds, e.g. declaredAt=OptInDate; repeatable. Columns with these names are recognised
+    /// automatically: contactId, email, phone, externalId, purpose, channel, status, declaredAt, confirmedAt,
+    /// textVersion, language, proof, source, evidence, address, expiresAt.
     #[arg(long = "map", value_name = "FIELD=COLUMN")]
     map: Vec<String>,
-    /// Column that does not count, though it looks as if; may be repeated.
+    /// Column to ignore although it looks relevant; repeatable.
     #[arg(long = "ignore", value_name = "COLUMN")]
     ignore: Vec<String>,
-    /// Where consents were declared, for lines without a source of their own.
+    /// Where consents were declared, for lines that name no source.
     #[arg(long)]
     source: Option<String>,
-    /// Source of the contacts that external ids are those of; any if absent.
+    /// Look up external IDs only among contacts imported from this source (default: all).
     #[arg(long, value_name = "NAME")]
     contact_source: Option<String>,
-    /// Characters of the file.
+    /// Character encoding of the file.
     #[arg(long, value_enum, default_value_t = EncodingArg::Utf8)]
     encoding: EncodingArg,
-    /// The first row is data; columns are named by their number, from 1.
+    /// The first row is data; refer to columns by number, from 1.
     #[arg(long)]
     no_header: bool,
-    /// Character between fields; a comma if absent.
+    /// Character between fields (default: a comma).
     #[arg(long)]
     delimiter: Option<char>,
     /// Check only, write nothing.
     #[arg(long)]
     dry_run: bool,
-    /// End with 0 also where rows were rejected; without it with 1, though what can come in does.
+    /// Exit with 0 even if rows were rejected (default: import the valid rows and exit with 1).
     #[arg(long)]
     allow_rejected: bool,
     /// Write the report as JSON to FILE.
@@ -62,7 +64,7 @@ impl ImportConsentsArgs {
             source: self.source,
             contact_source: self.contact_source,
             actor: IMPORTER.to_owned(),
-            read_options: csv_reading(self.delimiter, self.no_header, self.encoding)?,
+            read_options: csv_read_options(self.delimiter, self.no_header, self.encoding)?,
             dry_run: self.dry_run,
         })
     }
@@ -74,9 +76,9 @@ pub(crate) async fn consents(config: &Config, args: ImportConsentsArgs) -> Resul
     let overwrite = args.overwrite;
     let import = args.import()?;
     // It is read three times.
-    let (app, mut teller) = begin(config, &path, 3, report.as_deref(), overwrite).await?;
-    let bar = teller.bar.clone();
+    let (app, mut reporter) = begin(config, &path, 3, report.as_deref(), overwrite).await?;
+    let bar = reporter.bar.clone();
     let read = || Ok(bar.wrap_read(File::open(&path)?));
-    let done = imports::consents(&app, read, &import, |problem| teller.tell(&problem)).await;
-    teller.close(done, "lines", allowed)
+    let done = imports::consents(&app, read, &import, |problem| reporter.tell(&problem)).await;
+    reporter.close(done, "lines", allowed)
 }

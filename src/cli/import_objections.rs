@@ -13,49 +13,49 @@ use super::{
     exit::CliError,
     failure,
     files::Overwrite,
-    import::{EncodingArg, IMPORTER, Noes, begin, csv_reading},
+    import::{EncodingArg, IMPORTER, NotTaken, begin, csv_read_options},
 };
 
 /// Which file, and what is in it.
 #[derive(Args)]
 pub(crate) struct ImportObjectionsArgs {
-    /// The CSV file, on each line who must not be advertised to.
+    /// The CSV file; each line names somebody who must not receive advertising.
     file: PathBuf,
-    /// What stands in the file.
+    /// What the file contains.
     #[arg(long, value_enum)]
     kind: KindArg,
-    /// Purpose or group that it is about; all advertising if absent.
+    /// Purpose or group that the objections concern (default: all advertising).
     #[arg(long)]
     purpose: Option<String>,
-    /// Channel, where neither the file nor the preset says it; all if absent.
+    /// Channel, if neither the file nor the preset names it (default: all).
     #[arg(long, value_enum)]
     channel: Option<ChannelArg>,
-    /// A suppression list as a program exports it: hubspot, mailchimp, brevo or cleverreach.
+    /// Suppression list exported by: hubspot, mailchimp, brevo or cleverreach.
     #[arg(long)]
     preset: Option<String>,
-    /// What a column holds, e.g. email=Address; may be repeated. Columns called email, phone, street, postalCode, city, country, familyName,
-    /// channel, at, source or status need no word.
+    /// What a column holds, e.g. email=Address; repeatable. Columns with these names are recognised automatically:
+    /// email, phone, street, postalCode, city, country, familyName, channel, at, source, status.
     #[arg(long = "map", value_name = "FIELD=COLUMN")]
     map: Vec<String>,
-    /// Column that does not count, though it looks as if; may be repeated.
+    /// Column to ignore although it looks relevant; repeatable.
     #[arg(long = "ignore", value_name = "COLUMN")]
     ignore: Vec<String>,
-    /// Where it was declared, for lines without a source of their own.
+    /// Where the objection was declared, for lines that name no source.
     #[arg(long)]
     source: Option<String>,
-    /// Characters of the file.
+    /// Character encoding of the file.
     #[arg(long, value_enum, default_value_t = EncodingArg::Utf8)]
     encoding: EncodingArg,
-    /// The first row is data; columns are named by their number, from 1.
+    /// The first row is data; refer to columns by number, from 1.
     #[arg(long)]
     no_header: bool,
-    /// Character between fields; a comma if absent.
+    /// Character between fields (default: a comma).
     #[arg(long)]
     delimiter: Option<char>,
     /// Check only, write nothing.
     #[arg(long)]
     dry_run: bool,
-    /// End with 0 also where rows were rejected; without it with 1, though what can come in does.
+    /// Exit with 0 even if rows were rejected (default: import the valid rows and exit with 1).
     #[arg(long)]
     allow_rejected: bool,
     /// Write the report as JSON to FILE.
@@ -67,13 +67,13 @@ pub(crate) struct ImportObjectionsArgs {
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum KindArg {
-    /// Persons who do not want to be advertised to, and said so.
+    /// Persons who objected to advertising.
     #[value(name = "objection")]
     Objection,
-    /// A list that others keep, e.g. a Robinson list; it is matched with the records that are there, and nothing else of it is kept.
+    /// An external list, e.g. a Robinson list; matched against existing records, and nothing else of it is kept.
     #[value(name = "external_list")]
     ExternalList,
-    /// Addresses that messages come back from; nobody declared anything by that.
+    /// Addresses that messages bounced from; a bounce is not a declaration.
     #[value(name = "undeliverable")]
     Undeliverable,
 }
@@ -111,7 +111,7 @@ impl From<ChannelArg> for Channel {
     }
 }
 
-impl Noes for imports::ObjectionReport {
+impl NotTaken for imports::ObjectionReport {
     fn not_taken(&self) -> u64 {
         self.noes_not_taken
     }
@@ -132,7 +132,7 @@ impl ImportObjectionsArgs {
             ignore: self.ignore,
             source: self.source,
             actor: IMPORTER.to_owned(),
-            read_options: csv_reading(self.delimiter, self.no_header, self.encoding)?,
+            read_options: csv_read_options(self.delimiter, self.no_header, self.encoding)?,
             dry_run: self.dry_run,
         })
     }
@@ -144,9 +144,9 @@ pub(crate) async fn objections(config: &Config, args: ImportObjectionsArgs) -> R
     let overwrite = args.overwrite;
     let import = args.import()?;
     // It is read twice.
-    let (app, mut teller) = begin(config, &path, 2, report.as_deref(), overwrite).await?;
-    let bar = teller.bar.clone();
+    let (app, mut reporter) = begin(config, &path, 2, report.as_deref(), overwrite).await?;
+    let bar = reporter.bar.clone();
     let read = || Ok(bar.wrap_read(File::open(&path)?));
-    let done = imports::objections(&app, read, &import, |problem| teller.tell(&problem)).await;
-    teller.close(done, "lines", allowed)
+    let done = imports::objections(&app, read, &import, |problem| reporter.tell(&problem)).await;
+    reporter.close(done, "lines", allowed)
 }

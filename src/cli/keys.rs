@@ -13,33 +13,35 @@ use zweck::{
     app::App,
     audit::{self, Keyring, Unopenable},
     config::Config,
-    jobs::servers::{self, Running},
+    jobs::servers::{self, RunningServer},
 };
 
-use super::{ACTOR, ListFormat, connect, exit::CliError, failure, files, note, policy, print, unadopted};
+use super::{
+    ACTOR, ListFormat, app_without_key_check, connect, exit::CliError, failure, files, note, policy, print,
+};
 
 #[derive(Subcommand)]
 pub(crate) enum KeysCommand {
-    /// Print a fresh master key.
+    /// Generate a master key and print it.
     Generate {
-        /// Write it to FILE, which must not exist yet and nobody else can read, instead of printing it.
+        /// Write the key to FILE, readable only by its owner, instead of printing it; FILE must not exist yet.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Say which master key is in use, which ones wrap keys, and which of them every running server knows; exit with 1 where keys cannot
-    /// be opened.
+    /// Show which master key is in use, which ones wrap keys, and which of them every running server knows; exit with 1
+    /// if keys cannot be opened.
     Status {
-        /// How it is printed.
+        /// Output format.
         #[arg(long, value_enum, default_value_t = ListFormat::Text)]
         format: ListFormat,
     },
-    /// Take `secrets.master_key` in use and wrap every key anew by it; the old one stands in `secrets.previous_master_key`. Servers may
-    /// run meanwhile if they know both. May be repeated after an interruption.
+    /// Switch to `secrets.master_key` and rewrap every key with it; the old one is in `secrets.previous_master_key`.
+    /// Servers may keep running if they know both. Can be repeated after an interruption.
     Rotate,
-    /// Make the keys of the installation anew after they were lost for good: links in mails end, nobody on the suppression list is
-    /// recognised by it any more, and receipts are signed by another key.
+    /// Replace installation keys that are lost for good. Links in mails stop working, the suppression list no longer
+    /// recognises anybody, and receipts are signed with another key.
     Remake {
-        /// Say that this is what is wanted.
+        /// Confirm that this is intended.
         #[arg(long, required = true)]
         accept_loss: bool,
     },
@@ -62,19 +64,19 @@ pub(crate) fn generate(out: Option<&Path>) -> Result<(), CliError> {
 
 /// Says which master keys there are and whether everything can be opened.
 pub(crate) async fn status(config: &Config, format: ListFormat) -> Result<(), CliError> {
-    let app = refreshed(config).await?;
+    let app = app_with_current_key(config).await?;
     let keyring = audit::keyring(&app).await.map_err(failure)?;
     let closed = audit::count_unopenable(&app).await.map_err(failure)?;
-    let running = servers::running(&app).await.map_err(failure)?;
-    let known = app.keys.names().map_err(failure)?;
+    let running = servers::list_running(&app).await.map_err(failure)?;
+    let configured = app.keys.names().map_err(failure)?;
     print(&match format {
-        ListFormat::Text => text(&keyring, closed, &running, &known),
+        ListFormat::Text => status_text(&keyring, closed, &running, &configured),
         ListFormat::Json => {
-            serde_json::to_string_pretty(&described(&keyring, closed, &running, &known))? + "\n"
+            serde_json::to_string_pretty(&status_json(&keyring, closed, &running, &configured))? + "\n"
         }
     })?;
-    let knows = keyring.in_use.as_ref().is_none_or(|(name, _)| known.contains(name));
-    match (keyring.is_sound() && closed.keys == 0, knows) {
+    let is_known = keyring.in_use.as_ref().is_none_or(|(name, _)| configured.contains(name));
+    match (keyring.is_sound() && closed.keys == 0, is_known) {
         (true, true) => Ok(()),
         (true, false) => {
             Err(anyhow::anyhow!("the master key in use is not known to this configuration").into())
@@ -83,61 +85,72 @@ pub(crate) async fn status(config: &Config, format: ListFormat) -> Result<(), Cl
     }
 }
 
-fn text(keyring: &Keyring, closed: Unopenable, running: &[Running], known: &[String]) -> String {
-    let mut text = String::new();
+fn status_text(
+    keyring: &Keyring,
+    closed: Unopenable,
+    running: &[RunningServer],
+    configured: &[String],
+) -> String {
+    let mut status_text = String::new();
     let in_use = keyring.in_use.as_ref().map(|(name, _)| name.as_str());
     // Writing to a String does not fail.
     let _ = match &keyring.in_use {
-        Some((name, since)) => writeln!(text, "in use  {name}  since {}", since.format("%Y-%m-%dT%H:%M:%SZ")),
-        None => writeln!(text, "in use  none is said to be yet"),
+        Some((name, since)) => {
+            writeln!(status_text, "in use  {name}  since {}", since.format("%Y-%m-%dT%H:%M:%SZ"))
+        }
+        None => writeln!(status_text, "in use  none is said to be yet"),
     };
-    for use_ in &keyring.uses {
-        let word = if use_.known { "known" } else { "NOT KNOWN here: what they seal cannot be opened" };
-        let _ = writeln!(text, "wraps   {}  {} keys  {word}", use_.master, use_.keys);
+    for usage in &keyring.uses {
+        let word = if usage.known { "known" } else { "NOT KNOWN here: what they seal cannot be opened" };
+        let _ = writeln!(status_text, "wraps   {}  {} keys  {word}", usage.master, usage.keys);
     }
-    for name in known.iter().filter(|name| !keyring.uses.iter().any(|use_| use_.master == **name)) {
+    for name in configured.iter().filter(|name| !keyring.uses.iter().any(|usage| usage.master == **name)) {
         let _ = match in_use == Some(name.as_str()) {
-            true => writeln!(text, "wraps   {name}  no keys yet  known"),
-            false => writeln!(text, "spare   {name}  wraps nothing"),
+            true => writeln!(status_text, "wraps   {name}  no keys yet  known"),
+            false => writeln!(status_text, "spare   {name}  wraps nothing"),
         };
     }
     if !keyring.complete {
-        text.push_str("MISSING the keys of the installation: restore the table `subject_key`\n");
+        status_text.push_str("MISSING the keys of the installation: restore the table `subject_key`\n");
     }
     if !keyring.unopenable.is_empty() {
         let names = keyring.unopenable.join(", ");
-        let _ = writeln!(text, "CLOSED  keys of the installation cannot be opened: {names}");
+        let _ = writeln!(status_text, "CLOSED  keys of the installation cannot be opened: {names}");
     }
     if closed.keys > 0 {
-        let _ = writeln!(text, "CLOSED  {} keys are not what was wrapped: restore them", closed.keys);
+        let _ = writeln!(status_text, "CLOSED  {} keys are not what was wrapped: restore them", closed.keys);
     }
     if closed.entries > 0 {
-        let _ =
-            writeln!(text, "CLOSED  {} entries of the audit log lack a key that opens them", closed.entries);
+        let _ = writeln!(
+            status_text,
+            "CLOSED  {} entries of the audit log lack a key that opens them",
+            closed.entries
+        );
     }
     if closed.destroyed > 0 {
-        let _ = writeln!(text, "ended   {} entries are about who is there no more", closed.destroyed);
+        let _ = writeln!(status_text, "ended   {} entries are about who is there no more", closed.destroyed);
     }
     for server in running {
-        let word = match in_use.is_none_or(|name| server.master_keys.iter().any(|known| known == name)) {
-            true => "",
-            false => "  DOES NOT KNOW the one in use",
-        };
-        let _ = writeln!(text, "server  {}  knows {}{word}", server.id, server.master_keys.join(", "));
+        let word =
+            match in_use.is_none_or(|name| server.master_keys.iter().any(|configured| configured == name)) {
+                true => "",
+                false => "  DOES NOT KNOW the one in use",
+            };
+        let _ = writeln!(status_text, "server  {}  knows {}{word}", server.id, server.master_keys.join(", "));
     }
-    text
+    status_text
 }
 
-fn described(
+fn status_json(
     keyring: &Keyring,
     closed: Unopenable,
-    running: &[Running],
-    known: &[String],
+    running: &[RunningServer],
+    configured: &[String],
 ) -> serde_json::Value {
     let uses: Vec<_> = keyring
         .uses
         .iter()
-        .map(|use_| json!({ "name": use_.master, "keys": use_.keys, "known": use_.known }))
+        .map(|usage| json!({ "name": usage.master, "keys": usage.keys, "known": usage.known }))
         .collect();
     let servers: Vec<_> = running
         .iter()
@@ -153,7 +166,7 @@ fn described(
         .collect();
     json!({
         "inUse": keyring.in_use.as_ref().map(|(name, since)| json!({ "name": name, "since": since })),
-        "known": known,
+        "known": configured,
         "masterKeys": uses,
         "whole": keyring.complete,
         "closedInstallationKeys": keyring.unopenable,
@@ -166,34 +179,34 @@ fn described(
 
 /// Takes the configured master key in use and wraps every key anew by it.
 pub(crate) async fn rotate(config: &Config) -> Result<(), CliError> {
-    let app = refreshed(config).await?;
+    let app = app_with_current_key(config).await?;
     let keyring = audit::keyring(&app).await.map_err(failure)?;
-    let (known, own) = (app.keys.names().map_err(failure)?, app.keys.configured().map_err(failure)?);
+    let (configured, new_key) = (app.keys.names().map_err(failure)?, app.keys.configured().map_err(failure)?);
     if !keyring.complete || !keyring.unopenable.is_empty() {
         audit::adopt_master_key(&app).await.map_err(failure)?;
     }
     if let Some((name, _)) = &keyring.in_use
-        && !known.contains(name)
+        && !configured.contains(name)
     {
-        let text = format!(
+        let status_text = format!(
             "the master key in use is called {name}; set it as `secrets.previous_master_key`, so that what it wraps can be opened"
         );
-        return Err(CliError::Usage(text));
+        return Err(CliError::Usage(status_text));
     }
-    let behind: Vec<String> = servers::running(&app)
+    let behind: Vec<String> = servers::list_running(&app)
         .await
         .map_err(failure)?
         .iter()
-        .filter(|server| !server.master_keys.contains(&own))
+        .filter(|server| !server.master_keys.contains(&new_key))
         .map(|server| server.id.to_string())
         .collect();
     if !behind.is_empty() {
-        let text = format!(
-            "servers that run do not know the new master key ({own}) and could write nothing any more: {}. Give each of them the new key \
+        let status_text = format!(
+            "servers that run do not know the new master key ({new_key}) and could write nothing any more: {}. Give each of them the new key \
              as `secrets.master_key` and the old one as `secrets.previous_master_key`, restart it, and rotate then",
             behind.join(", ")
         );
-        return Err(anyhow::anyhow!(text).into());
+        return Err(anyhow::anyhow!(status_text).into());
     }
     let done = audit::rotate_master_key(&app, ACTOR).await.map_err(failure)?;
     if done.broken > 0 {
@@ -203,12 +216,12 @@ pub(crate) async fn rotate(config: &Config) -> Result<(), CliError> {
         ));
     }
     if !done.unknown.is_empty() {
-        let text = format!(
+        let status_text = format!(
             "{} keys are wrapped anew, but keys under {} are not: that master key is not known here",
             done.rewrapped,
             done.unknown.join(", ")
         );
-        return Err(anyhow::anyhow!(text).into());
+        return Err(anyhow::anyhow!(status_text).into());
     }
     print(&format!(
         "{} keys are wrapped anew; `secrets.previous_master_key` can be removed\n",
@@ -216,9 +229,10 @@ pub(crate) async fn rotate(config: &Config) -> Result<(), CliError> {
     ))
 }
 
-/// Makes the keys of the installation anew that are missing or cannot be opened, and gives up those of persons that cannot be.
+/// Makes the keys of the installation anew that are missing or cannot be opened, and gives up those of persons that
+/// cannot be.
 pub(crate) async fn remake(config: &Config) -> Result<(), CliError> {
-    let app = refreshed(config).await?;
+    let app = app_with_current_key(config).await?;
     let keyring = audit::keyring(&app).await.map_err(failure)?;
     let mut done = Vec::new();
     if !keyring.complete || !keyring.unopenable.is_empty() {
@@ -232,15 +246,16 @@ pub(crate) async fn remake(config: &Config) -> Result<(), CliError> {
         ));
     }
     if done.is_empty() {
-        let text = "no key of the installation is missing, and every key can be opened; nothing was changed";
-        return Err(CliError::Usage(text.to_owned()));
+        let status_text =
+            "no key of the installation is missing, and every key can be opened; nothing was changed";
+        return Err(CliError::Usage(status_text.to_owned()));
     }
     print(&done.concat())
 }
 
 /// The application, whether or not its keys can be opened.
-async fn refreshed(config: &Config) -> Result<App, CliError> {
-    let app = unadopted(config, policy(config).await?, connect(config).await?).await?;
+async fn app_with_current_key(config: &Config) -> Result<App, CliError> {
+    let app = app_without_key_check(config, policy(config).await?, connect(config).await?).await?;
     // What is written goes under the one in use, as far as that is known.
     audit::refresh_master_key(&app).await.map_err(failure)?;
     Ok(app)

@@ -12,9 +12,9 @@ use zweck::config::{Config, LogFormat};
 use super::exit::CliError;
 
 /// What is logged. Never frames of connections, whatever is asked for: they hold credentials.
-pub(super) fn log_filter(wanted: &str) -> Result<tracing_subscriber::EnvFilter, String> {
+pub(super) fn log_filter(filter_text: &str) -> Result<tracing_subscriber::EnvFilter, String> {
     let wrong = || "`log.filter` must be a level, or targets with theirs, e.g. info,zweck=debug".to_owned();
-    let mut filter = tracing_subscriber::EnvFilter::try_new(wanted).map_err(|_| wrong())?;
+    let mut filter = tracing_subscriber::EnvFilter::try_new(filter_text).map_err(|_| wrong())?;
     // The more precise a directive, the more it counts: each module that logs frames is named.
     for quiet in [
         "tungstenite",
@@ -26,7 +26,7 @@ pub(super) fn log_filter(wanted: &str) -> Result<tracing_subscriber::EnvFilter, 
         filter = filter.add_directive(format!("{quiet}=info").parse().map_err(|_| wrong())?);
     }
     // Two lines for each migration say less than the one that tells how many there were.
-    if !wanted.contains("sea_orm_migration") {
+    if !filter_text.contains("sea_orm_migration") {
         filter = filter.add_directive("sea_orm_migration=warn".parse().map_err(|_| wrong())?);
     }
     Ok(filter)

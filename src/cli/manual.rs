@@ -26,11 +26,11 @@ pub(crate) fn write(directory: &Path, overwrite: Overwrite) -> Result<(), CliErr
         pages.push((page.path(), directory.join(page.file_name())));
     }
     pages.sort();
-    for (_, place) in &pages {
-        overwrite.look(place)?;
+    for (_, path) in &pages {
+        overwrite.check_writable(path)?;
     }
-    for (page, place) in pages {
-        std::fs::rename(page, place).with_context(unwritten)?;
+    for (page, path) in pages {
+        std::fs::rename(page, path).with_context(unwritten)?;
     }
     print(&format!("the manual is in {}; read it with: man -l {0}/zweck.1\n", directory.display()))
 }

@@ -14,7 +14,7 @@ use zweck::{
     policy::{Permission, PermissionFilter, Policy},
 };
 
-use super::{exit::CliError, note, print, unproved_policy};
+use super::{exit::CliError, note, print, untested_policy};
 
 /// Which part of the policy, and how it is printed.
 #[derive(Args)]
@@ -28,22 +28,22 @@ pub(crate) struct MatrixArgs {
     /// Only this type, e.g. Contact or Mutation.
     #[arg(long = "type", value_name = "TYPE")]
     type_name: Option<String>,
-    /// How it is printed.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = MatrixFormat::Table)]
     format: MatrixFormat,
-    /// Compare with FILE, as `--format csv` has written it and somebody has reviewed it, instead of printing; exit with 4 where a right was
-    /// gained or lost.
+    /// Compare with FILE, a reviewed output of `--format csv`, instead of printing; exit with 4 if a right was gained
+    /// or lost.
     #[arg(long, value_name = "FILE", conflicts_with = "format")]
     check: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum MatrixFormat {
-    /// A table for each purpose.
+    /// One table per purpose.
     Table,
-    /// A line for each right.
+    /// One line per right.
     Csv,
-    /// A page with a table for each purpose.
+    /// An HTML page with one table per purpose.
     Html,
 }
 
@@ -59,7 +59,7 @@ const RIGHTS: [(&str, char, &str); 6] = [
 
 /// Prints who may do what for which purpose.
 pub(crate) async fn matrix(config: &Config, args: MatrixArgs) -> Result<(), CliError> {
-    let policy = unproved_policy(config).await?;
+    let policy = untested_policy(config).await?;
     if let Some(role) = args.role.as_ref().filter(|role| !policy.roles().contains(role)) {
         return Err(CliError::Usage(format!("there is no role `{role}`")));
     }
@@ -67,35 +67,35 @@ pub(crate) async fn matrix(config: &Config, args: MatrixArgs) -> Result<(), CliE
         return Err(CliError::Usage(format!("there is no purpose `{code}`")));
     }
     let part = PermissionFilter { role: args.role, purpose: args.purpose, type_name: args.type_name };
-    let holdings = policy.holdings(&part);
+    let permissions = policy.permissions(&part);
     if let Some(file) = &args.check {
-        return reviewed(&policy, &csv(&holdings)?, file);
+        return check_review(&policy, &csv(&permissions)?, file);
     }
     print(&match args.format {
-        MatrixFormat::Csv => csv(&holdings)?,
+        MatrixFormat::Csv => csv(&permissions)?,
         MatrixFormat::Table => {
             let legend: Vec<String> =
                 RIGHTS.iter().map(|(_, letter, means)| format!("{letter} {means}")).collect();
-            let tables: String = tables(&policy, &holdings).iter().map(text_table).collect();
+            let tables: String = tables(&policy, &permissions).iter().map(text_table).collect();
             format!("{}; - nothing\n\n{tables}", legend.join(", "))
         }
         MatrixFormat::Html => {
             let page =
-                Page { revision: policy.revision(), rights: RIGHTS, tables: tables(&policy, &holdings) };
+                Page { revision: policy.revision(), rights: RIGHTS, tables: tables(&policy, &permissions) };
             page.render().context("the matrix cannot be written")?
         }
     })
 }
 
 /// Tells what is another than in the file that somebody has reviewed.
-fn reviewed(policy: &Policy, now: &str, file: &Path) -> Result<(), CliError> {
+fn check_review(policy: &Policy, now: &str, file: &Path) -> Result<(), CliError> {
     let before = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     // What was reviewed under an old name is the same right.
     let named = |line: &str| {
         let cells: Vec<&str> = line
             .split(',')
             .enumerate()
-            .map(|(index, cell)| if index == 2 { policy.name_now(cell) } else { cell })
+            .map(|(index, cell)| if index == 2 { policy.current_name(cell) } else { cell })
             .collect();
         cells.join(",")
     };
@@ -120,10 +120,12 @@ fn reviewed(policy: &Policy, now: &str, file: &Path) -> Result<(), CliError> {
     }
 }
 
-fn csv(holdings: &BTreeSet<Permission>) -> Result<String, CliError> {
+fn csv(permissions: &BTreeSet<Permission>) -> Result<String, CliError> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let written = writer.write_record(["purpose", "role", "object", "right"]).and_then(|()| {
-        holdings.iter().try_for_each(|of| writer.write_record([&of.purpose, &of.role, &of.object, of.right]))
+        permissions
+            .iter()
+            .try_for_each(|of| writer.write_record([&of.purpose, &of.role, &of.object, of.right]))
     });
     written.context("the matrix cannot be written")?;
     let bytes = writer.into_inner().map_err(|_| anyhow::anyhow!("the matrix cannot be written"))?;
@@ -167,33 +169,37 @@ struct Page<'p> {
 impl Page<'_> {
     /// The style of a letter.
     fn class(letter: &char) -> &'static str {
-        RIGHTS.iter().find(|(_, known, _)| known == letter).map_or("", |(right, _, _)| right)
+        RIGHTS.iter().find(|(_, candidate, _)| candidate == letter).map_or("", |(right, _, _)| right)
     }
 }
 
 /// A table for each purpose for which anybody may do anything.
-fn tables<'p>(policy: &'p Policy, holdings: &'p BTreeSet<Permission>) -> Vec<Table<'p>> {
+fn tables<'p>(policy: &'p Policy, permissions: &'p BTreeSet<Permission>) -> Vec<Table<'p>> {
     let mut all = Vec::new();
     for purpose in policy.purposes() {
         let mut cells: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
-        for of in holdings.iter().filter(|of| of.purpose == purpose.code) {
-            let place = RIGHTS.iter().position(|(right, _, _)| *right == of.right);
-            cells.entry((&of.object, &of.role)).or_default().extend(place);
+        for of in permissions.iter().filter(|of| of.purpose == purpose.code) {
+            let position = RIGHTS.iter().position(|(right, _, _)| *right == of.right);
+            cells.entry((&of.object, &of.role)).or_default().extend(position);
         }
-        let held = |role: &&String| cells.keys().any(|(_, known)| known == role);
+        let has_cell = |role: &&String| cells.keys().any(|(_, cell_role)| cell_role == role);
         let roles: Vec<(&str, &str)> = policy
             .roles()
             .iter()
-            .filter(held)
+            .filter(has_cell)
             .map(|role| (role.as_str(), policy.role(role).map_or("", |role| role.title_en.as_str())))
             .collect();
         let objects: BTreeSet<&str> = cells.keys().map(|(object, _)| *object).collect();
         let mut rows: Vec<Row<'_>> = Vec::with_capacity(objects.len());
         for object in objects {
             let letters = |(role, _): &(&str, &str)| {
-                let mut places = cells.get(&(object, *role)).cloned().unwrap_or_default();
-                places.sort_unstable();
-                places.iter().filter_map(|place| RIGHTS.get(*place)).map(|(_, letter, _)| *letter).collect()
+                let mut positions = cells.get(&(object, *role)).cloned().unwrap_or_default();
+                positions.sort_unstable();
+                positions
+                    .iter()
+                    .filter_map(|position| RIGHTS.get(*position))
+                    .map(|(_, letter, _)| *letter)
+                    .collect()
             };
             let mut row = Row { object, first: true, cells: roles.iter().map(letters).collect() };
             row.first = rows.last().is_none_or(|last| last.type_name() != row.type_name());

@@ -48,7 +48,7 @@ use zweck::{
     },
     config::Config,
     crypto::master_keys::MasterKeys,
-    db::{Db, explained_of},
+    db::{Db, describe_db_error},
     domain::{consents, purposes},
     graphql::Pipeline,
     http::{self, Settings, Shutdown, SocketLimits},
@@ -90,13 +90,13 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
     // Watched from before it is read: what changes meanwhile is noticed.
     let mut watch = match &config.policy.dir {
         Some(directory) => Some(
-            policy_watch::Watch::of(directory.clone())
+            policy_watch::Watch::new(directory.clone())
                 .with_context(|| format!("cannot watch {}", directory.display()))?,
         ),
         None => None,
     };
     let policy = match &mut watch {
-        Some(watch) => proved(&watch.settled().await.map_err(policy_failure)?).await?,
+        Some(watch) => load_tested_policy(&watch.wait_until_settled().await.map_err(policy_failure)?).await?,
         None => policy(config).await?,
     };
     if config.pages.enabled {
@@ -104,11 +104,11 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
             .map_err(|text| CliError::Usage(format!("configuration: {text}")))?;
     }
     if !migrate {
-        is_made(config)?;
+        require_database(config)?;
     }
     let db = connect_with_timeout(config, config.limits.operation_time()).await?;
     if migrate {
-        migrated(&db).await?;
+        run_migrations(&db).await?;
     }
     let app = Arc::new(app(config, policy, db).await?);
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
@@ -121,35 +121,35 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
             "some values cannot be opened: their keys are wrapped by a master key that is not known here"
         );
     }
-    for lax in app.db.lax().await.map_err(|error| unusable(&error))? {
+    for lax in app.db.durability_gaps().await.map_err(|error| database_error(&error))? {
         tracing::warn!(
             ?lax,
             "the database may lose with the power what was answered: this setting of it is too lax"
         );
     }
-    let own = servers::Own::new(&app);
-    own.beat(&app).await.map_err(failure)?;
+    let registration = servers::ServerRegistration::new(&app);
+    registration.heartbeat(&app).await.map_err(failure)?;
     let pipeline = Arc::new(Pipeline::with_limits(config.limits).map_err(failure)?);
     app.issuers.read_files(app.now()).await.map_err(usage)?;
     // Whoever comes first finds the keys of its issuer; one that does not answer keeps nobody waiting for longer.
-    let first = tokio::spawn({
+    let first_refresh = tokio::spawn({
         let app = app.clone();
         async move { app.issuers.refresh(app.now()).await }
     });
-    _ = tokio::time::timeout(ISSUER_KEYS_TIMEOUT, first).await;
-    tokio::spawn(keep_keys(app.clone()));
+    _ = tokio::time::timeout(ISSUER_KEYS_TIMEOUT, first_refresh).await;
+    tokio::spawn(refresh_issuer_keys(app.clone()));
     if let Some(watch) = watch {
-        watch.follow(app.clone());
+        watch.spawn(app.clone());
     }
     tokio::spawn(jobs::run(app.clone(), mailer));
-    let beating = tokio::spawn(jobs::beat(app.clone(), own));
+    let heartbeats = tokio::spawn(jobs::send_heartbeats(app.clone(), registration));
     let listener = bind(config.server.listen, "server.listen").await?;
     let shutdown = Shutdown::on(http::stop_signal());
     if let Some(address) = config.management.listen {
-        let managed = bind(address, "management.listen").await?;
-        tracing::info!(address = %managed.local_addr()?, "listening for the operators");
+        let management_listener = bind(address, "management.listen").await?;
+        tracing::info!(address = %management_listener.local_addr()?, "listening for the operators");
         let router = http::management(app.clone(), shutdown.clone()).map_err(failure)?;
-        tokio::spawn(http::serve_management(managed, router));
+        tokio::spawn(http::serve_management(management_listener, router));
     }
     let sockets = SocketLimits { origins: config.server.cors_origins.clone(), ..SocketLimits::default() };
     let settings = Settings {
@@ -160,13 +160,13 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
     };
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening");
-    told(config, address, app.policy.current().revision());
+    log_endpoints(config, address, app.policy.current().revision());
     let router = http::with_security_headers(http::router(app.clone(), pipeline, settings), &config.server);
     let grace = Duration::from_secs(config.server.grace_seconds);
     http::serve_within(listener, router, &config.limits, shutdown, grace).await?;
-    beating.abort();
+    heartbeats.abort();
     // Else it counts as running for a while yet.
-    if let Err(error) = own.leave(&app).await {
+    if let Err(error) = registration.deregister(&app).await {
         tracing::warn!(
             code = error.code.as_str(),
             "the row of this server stays until it is silent for long"
@@ -177,7 +177,7 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
 }
 
 /// Tells what is where, and what is not on.
-fn told(config: &Config, address: SocketAddr, policy: &str) {
+fn log_endpoints(config: &Config, address: SocketAddr, policy: &str) {
     let base = format!("http://{address}");
     tracing::info!(api = format!("{base}/graphql"), policy, database = config.database.kind(), "serving");
     match (config.server.graphiql, http::graphiql::is_built()) {
@@ -196,13 +196,13 @@ fn told(config: &Config, address: SocketAddr, policy: &str) {
 /// How many migrations wait.
 async fn pending(db: &Db) -> Result<usize, CliError> {
     let pending = Migrator::get_pending_migrations(&db.writer).await;
-    Ok(pending.map_err(|error| unusable(&error))?.len())
+    Ok(pending.map_err(|error| database_error(&error))?.len())
 }
 
 /// Brings the database up to date, and tells in one line what was done.
-async fn migrated(db: &Db) -> Result<(), CliError> {
+async fn run_migrations(db: &Db) -> Result<(), CliError> {
     let pending = pending(db).await?;
-    db.migrate().await.map_err(|error| unusable(&error))?;
+    db.migrate().await.map_err(|error| database_error(&error))?;
     if pending > 0 {
         tracing::info!(migrations = pending, "the database was brought up to date");
     }
@@ -210,12 +210,12 @@ async fn migrated(db: &Db) -> Result<(), CliError> {
 }
 
 async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, CliError> {
-    let bound = TcpListener::bind(address).await;
-    Ok(bound.with_context(|| format!("cannot listen on {address}; `{key}` names another address"))?)
+    let listener = TcpListener::bind(address).await;
+    Ok(listener.with_context(|| format!("cannot listen on {address}; `{key}` names another address"))?)
 }
 
 /// Reads the keys of issuers now and when they are due anew. None of their servers holds up the start.
-async fn keep_keys(app: Arc<App>) {
+async fn refresh_issuer_keys(app: Arc<App>) {
     while !app.issuers.is_empty() {
         app.issuers.refresh(app.now()).await;
         tokio::time::sleep(std::time::Duration::from_secs(60)).await;
@@ -226,7 +226,7 @@ async fn keep_keys(app: Arc<App>) {
 pub(crate) async fn migrate(config: &Config) -> Result<(), CliError> {
     let policy = policy(config).await?;
     let db = connect_with_timeout(config, Duration::ZERO).await?;
-    migrated(&db).await?;
+    run_migrations(&db).await?;
     let app = app(config, policy, db).await?;
     purposes::sync(&app, ACTOR).await.map_err(failure)?;
     consents::refresh_address_keys(&app).await.map_err(failure)?;
@@ -240,36 +240,36 @@ pub(crate) async fn rebuild_consents(config: &Config, check: bool) -> Result<(),
     for id in &rebuilt.differing {
         note(&format!("consent {id} is not what its events say"));
     }
-    let (differing, total, untold) = (rebuilt.differing.len(), rebuilt.consents, rebuilt.unrecorded);
-    if check && (differing > 0 || untold > 0) {
+    let (differing, total, unrecorded) = (rebuilt.differing.len(), rebuilt.consents, rebuilt.unrecorded);
+    if check && (differing > 0 || unrecorded > 0) {
         let text = format!(
-            "{differing} of {total} consents are not what their events say; of {untold} those who follow were not told that they began or ended"
+            "{differing} of {total} consents are not what their events say; of {unrecorded} those who follow were not told that they began or ended"
         );
         return Err(anyhow::anyhow!(text).into());
     }
-    let done = if check { "" } else { " and are mended" };
-    print(&format!("{total} consents looked at; {differing} differed{done}; {untold} were not told\n"))
+    let mended = if check { "" } else { " and are mended" };
+    print(&format!("{total} consents looked at; {differing} differed{mended}; {unrecorded} were not told\n"))
 }
 
 /// The files of the policy, once nobody writes to them.
 async fn sources(config: &Config) -> Result<Sources, CliError> {
     match &config.policy.dir {
-        Some(dir) => policy_watch::resting::read(dir).await.map_err(policy_failure),
+        Some(dir) => policy_watch::settling::read(dir).await.map_err(policy_failure),
         None => Ok(Sources::embedded()),
     }
 }
 
 /// The policy of the configuration, whose own cases hold.
 async fn policy(config: &Config) -> Result<Policy, CliError> {
-    proved(&sources(config).await?).await
+    load_tested_policy(&sources(config).await?).await
 }
 
-async fn proved(sources: &Sources) -> Result<Policy, CliError> {
+async fn load_tested_policy(sources: &Sources) -> Result<Policy, CliError> {
     Policy::load_proved(sources, &registry::policy_objects()).await.map_err(policy_failure)
 }
 
 /// The same, whether or not its cases hold: to be looked at.
-async fn unproved_policy(config: &Config) -> Result<Policy, CliError> {
+async fn untested_policy(config: &Config) -> Result<Policy, CliError> {
     Policy::load(&sources(config).await?, &registry::policy_objects()).await.map_err(policy_failure)
 }
 
@@ -284,12 +284,12 @@ fn usage(text: String) -> CliError {
 
 /// A database that is there.
 async fn connect(config: &Config) -> Result<Db, CliError> {
-    is_made(config)?;
+    require_database(config)?;
     connect_with_timeout(config, Duration::ZERO).await
 }
 
 /// Only who migrates makes a file of SQLite: anybody else would leave an empty one behind.
-fn is_made(config: &Config) -> Result<(), CliError> {
+fn require_database(config: &Config) -> Result<(), CliError> {
     match config.database.url.strip_prefix("sqlite://") {
         Some(path) if !Path::new(path).exists() => {
             Err(CliError::Usage(format!("there is no database `{path}`; make it with: zweck migrate")))
@@ -302,16 +302,16 @@ fn is_made(config: &Config) -> Result<(), CliError> {
 static OPENED: Mutex<Vec<Db>> = Mutex::new(Vec::new());
 
 /// Notes a database that the command has opened.
-fn opened(db: Db) -> Db {
+fn register_open(db: Db) -> Db {
     OPENED.lock().unwrap_or_else(PoisonError::into_inner).push(db.clone());
     db
 }
 
-/// Closes what was opened: a file of SQLite is whole then, without its write-ahead log. What somebody still works with is not waited for
-/// for long.
+/// Closes what was opened: a file of SQLite is whole then, without its write-ahead log. What somebody still works with
+/// is not waited for for long.
 pub(crate) async fn close() {
-    let opened = std::mem::take(&mut *OPENED.lock().unwrap_or_else(PoisonError::into_inner));
-    for db in opened {
+    let databases = std::mem::take(&mut *OPENED.lock().unwrap_or_else(PoisonError::into_inner));
+    for db in databases {
         match tokio::time::timeout(CLOSE_TIMEOUT, db.close()).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => tracing::warn!("the database could not be closed in time"),
@@ -323,32 +323,33 @@ pub(crate) async fn close() {
 async fn connect_with_timeout(config: &Config, time: Duration) -> Result<Db, CliError> {
     let database = &config.database;
     let (url, reader_url) = (database.url.as_str(), database.reader_url.as_deref());
-    let connected = Db::connect_apart(url, reader_url, database.max_connections, time).await;
-    connected.map(opened).map_err(|error| match error {
-        // What is wrong with the address, or what the database is asked for in vain; other errors may quote it, and with it a password.
+    let connected = Db::connect_with_reader(url, reader_url, database.max_connections, time).await;
+    connected.map(register_open).map_err(|error| match error {
+        // What is wrong with the address, or what the database is asked for in vain; other errors may quote it, and
+        // with it a password.
         sea_orm::DbErr::Custom(text) => CliError::Usage(text),
-        error => unusable(&error),
+        error => database_error(&error),
     })
 }
 
 /// A database that cannot be used, with the reason in a fixed sentence.
-fn unusable(error: &sea_orm::DbErr) -> CliError {
-    CliError::Failed(anyhow::anyhow!(explained_of(error)))
+fn database_error(error: &sea_orm::DbErr) -> CliError {
+    CliError::Failed(anyhow::anyhow!(describe_db_error(error)))
 }
 
 /// The application over a database that is up to date and whose keys can be opened; nothing else touches another.
 async fn app(config: &Config, policy: Policy, db: Db) -> Result<App, CliError> {
-    let app = unadopted(config, policy, db).await?;
+    let app = app_without_key_check(config, policy, db).await?;
     audit::adopt_master_key(&app).await.map_err(failure)?;
     Ok(app)
 }
 
 /// The same, whether or not its keys can be opened.
-async fn unadopted(config: &Config, policy: Policy, db: Db) -> Result<App, CliError> {
+async fn app_without_key_check(config: &Config, policy: Policy, db: Db) -> Result<App, CliError> {
     let pending = pending(&db).await?;
     if pending > 0 {
-        let text = format!("the database lacks {pending} migrations; run: zweck migrate");
-        return Err(CliError::Failed(anyhow::anyhow!(text)));
+        let message = format!("the database lacks {pending} migrations; run: zweck migrate");
+        return Err(CliError::Failed(anyhow::anyhow!(message)));
     }
     let Some(master) = config.secrets.master_key else {
         return Err(CliError::Usage(NO_MASTER_KEY.to_owned()));
@@ -374,7 +375,7 @@ fn failure(error: impl Into<Error>) -> CliError {
     let error = error.into();
     match error.code {
         Code::BadUserInput => CliError::Usage(match error.input_path {
-            Some(place) => format!("{} ({place})", error.message),
+            Some(path) => format!("{} ({path})", error.message),
             None => error.message,
         }),
         _ => CliError::Failed(anyhow::anyhow!(error.message)),

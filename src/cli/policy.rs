@@ -23,7 +23,7 @@ use super::{
     ListFormat,
     exit::CliError,
     files::{Overwrite, is_output, named},
-    matrix, note, policy, policy_failure, print, sources, unproved_policy,
+    matrix, note, policy, policy_failure, print, sources, untested_policy,
 };
 
 #[derive(Subcommand)]
@@ -40,7 +40,8 @@ pub(crate) enum PolicyCommand {
         /// List the rights that no case speaks about instead: whoever takes one of them away is stopped by nothing.
         #[arg(long)]
         coverage: bool,
-        /// With `--coverage`: list the fields that are denied and that no case speaks about. Whoever allows one is stopped by nothing.
+        /// With `--coverage`: list the fields that are denied and that no case speaks about. Whoever allows one is
+        /// stopped by nothing.
         #[arg(long, requires = "coverage")]
         denied: bool,
         /// With `--coverage`: this role alone.
@@ -52,7 +53,7 @@ pub(crate) enum PolicyCommand {
         /// With `--coverage`: this type alone, e.g. Contact.
         #[arg(long = "type", value_name = "TYPE", requires = "coverage")]
         type_name: Option<String>,
-        /// How it is printed.
+        /// Output format.
         #[arg(long, value_enum, default_value_t = ListFormat::Text)]
         format: ListFormat,
     },
@@ -69,7 +70,7 @@ pub(crate) enum PolicyCommand {
         /// read, mask, create, update, execute or grant.
         #[arg(long, default_value = "read")]
         action: String,
-        /// How it is printed.
+        /// Output format.
         #[arg(long, value_enum, default_value_t = ListFormat::Text)]
         format: ListFormat,
     },
@@ -81,7 +82,7 @@ pub(crate) enum PolicyCommand {
         old: PathBuf,
         /// Directory of the new policy.
         new: PathBuf,
-        /// How it is printed.
+        /// Output format.
         #[arg(long, value_enum, default_value_t = ListFormat::Text)]
         format: ListFormat,
     },
@@ -95,7 +96,7 @@ pub(crate) enum PolicyCommand {
         /// read, mask, create, update, execute or grant.
         #[arg(long, default_value = "read")]
         action: String,
-        /// How it is printed.
+        /// Output format.
         #[arg(long, value_enum, default_value_t = ListFormat::Text)]
         format: ListFormat,
     },
@@ -145,8 +146,8 @@ pub(crate) async fn test(
         return Err(CliError::Usage(text.to_owned()));
     }
     let file = named(junit_file);
-    file.map(|path| overwrite.look(path)).transpose()?;
-    let policy = unproved_policy(config).await?;
+    file.map(|path| overwrite.check_writable(path)).transpose()?;
+    let policy = untested_policy(config).await?;
     let cases = cases::read(&sources(config).await?).map_err(policy_failure)?;
     let failures = cases::run(&policy, &cases);
     if let Some(path) = file {
@@ -193,10 +194,10 @@ pub(crate) async fn coverage(
     denied: bool,
     format: ListFormat,
 ) -> Result<(), CliError> {
-    let policy = unproved_policy(config).await?;
+    let policy = untested_policy(config).await?;
     let cases = cases::read(&sources(config).await?).map_err(policy_failure)?;
-    let spoken = |cell: &&Permission| cases.iter().any(|case| case.speaks_about(&policy, cell));
-    let (rights, denials) = (policy.holdings(filter), policy.denials(filter));
+    let spoken = |cell: &&Permission| cases.iter().any(|case| case.covers(&policy, cell));
+    let (rights, denials) = (policy.permissions(filter), policy.denials(filter));
     let told = [
         (rights.iter().filter(spoken).count(), rights.len()),
         (denials.iter().filter(spoken).count(), denials.len()),
@@ -305,7 +306,7 @@ pub(crate) async fn explain(
     format: ListFormat,
 ) -> Result<(), CliError> {
     let Asked { object, purpose, action: word } = asked;
-    let policy = unproved_policy(config).await?;
+    let policy = untested_policy(config).await?;
     known(&policy, object, purpose)?;
     let action = action(word)?;
     let table = policy
@@ -335,7 +336,7 @@ pub(crate) async fn explain(
 /// Lists the roles that may do something to a field.
 pub(crate) async fn who_can(config: &Config, asked: &Asked, format: ListFormat) -> Result<(), CliError> {
     let Asked { object, purpose, action: word } = asked;
-    let policy = unproved_policy(config).await?;
+    let policy = untested_policy(config).await?;
     known(&policy, object, purpose)?;
     let roles = policy.who_can(object, purpose, action(word)?);
     if format == ListFormat::Json {
@@ -350,12 +351,12 @@ pub(crate) async fn who_can(config: &Config, asked: &Asked, format: ListFormat) 
 /// Tells every right that the policy in `new` gives and the one in `old` does not, and the other way round.
 pub(crate) async fn diff(old: PathBuf, new: PathBuf, format: ListFormat) -> Result<(), CliError> {
     let load = async |directory: PathBuf| {
-        let sources = policy_watch::resting::read(&directory).await.map_err(policy_failure)?;
+        let sources = policy_watch::settling::read(&directory).await.map_err(policy_failure)?;
         Policy::load(&sources, &registry::policy_objects()).await.map_err(policy_failure)
     };
     let (old, new) = (load(old).await?, load(new).await?);
     let (before, after) =
-        (old.holdings(&PermissionFilter::default()), new.holdings(&PermissionFilter::default()));
+        (old.permissions(&PermissionFilter::default()), new.permissions(&PermissionFilter::default()));
     let mut changes: Vec<(&Permission, char)> =
         after.difference(&before).map(|gained| (gained, '+')).collect();
     changes.extend(before.difference(&after).map(|lost| (lost, '-')));

@@ -33,7 +33,7 @@ const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
 pub(crate) struct VerifyArgs {
     /// The receipt, JSON-LD.
     file: PathBuf,
-    /// The published keys, as saved from /.well-known/zweck/keys.json; those of the database if absent.
+    /// The published keys, as saved from /.well-known/zweck/keys.json (default: those of the database).
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
 }
@@ -45,13 +45,13 @@ pub(crate) struct ReceiptArgs {
     id: uuid::Uuid,
     #[command(flatten)]
     caller: CallerArgs,
-    /// How it is written.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = FormatArg::Jsonld)]
     format: FormatArg,
     /// Language of the printable record, de or en.
     #[arg(long, default_value = "en", value_parser = ["de", "en"])]
     language: String,
-    /// Write to FILE, readable by its owner alone; to standard output if absent or -.
+    /// Write to FILE, readable only by its owner (default, or -: standard output).
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -73,8 +73,8 @@ pub(crate) async fn verify(config: &Config, args: VerifyArgs) -> Result<(), CliE
         Some(path) => read(path)?,
         None => {
             let app = open(config).await?;
-            let ring = audit::installation_keys(&app).await.map_err(failure)?;
-            receipts::published_keys(ring, &app.pages).map_err(failure)?
+            let installation_keys = audit::installation_keys(&app).await.map_err(failure)?;
+            receipts::published_keys(installation_keys, &app.pages).map_err(failure)?
         }
     };
     let key = receipts::verify(&document, &keys).map_err(failure)?;
@@ -112,9 +112,9 @@ fn read(path: &Path) -> Result<Value, CliError> {
 pub(crate) async fn receipt(config: &Config, args: ReceiptArgs) -> Result<(), CliError> {
     let caller = Caller::of(config, &args.caller)?;
     let named = named(args.out.as_deref());
-    named.map(|path| args.overwrite.look(path)).transpose()?;
+    named.map(|path| args.overwrite.check_writable(path)).transpose()?;
     let app = open(config).await?;
-    let output = named.map(|path| args.overwrite.begin(path)).transpose()?;
+    let output = named.map(|path| args.overwrite.create(path)).transpose()?;
     let pipeline = Pipeline::new().map_err(failure)?;
     let format = match (args.format, args.language.as_str()) {
         (FormatArg::Jsonld, _) => ReceiptFormat::JsonLd,
@@ -125,7 +125,7 @@ pub(crate) async fn receipt(config: &Config, args: ReceiptArgs) -> Result<(), Cl
     let text = exports::receipt(&app, &pipeline, &actor, args.id, format).await.map_err(refused)?;
     let Some(output) = output else { return print(&format!("{text}\n")) };
     output.file().write_all(text.as_bytes())?;
-    output.done()?;
+    output.commit()?;
     note("the receipt is written");
     Ok(())
 }

@@ -17,16 +17,16 @@ use super::{exit::CliError, failure, policy, print as out};
 /// Which schema, and what is done with it.
 #[derive(Args)]
 pub(crate) struct SchemaArgs {
-    /// Compare with FILE instead of printing.
+    /// Compare with FILE instead of printing the schema.
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
-    /// Only what a token in this role may use; may be repeated.
+    /// Only the part that a token in this role may use; repeatable.
     #[arg(long = "role", requires = "purposes", value_name = "ROLE")]
     roles: Vec<String>,
-    /// Only what a token for this purpose may use; repeated, what each of them permits by itself.
+    /// Only the part that a token for this purpose may use; repeatable, each purpose by itself.
     #[arg(long = "purpose", requires = "roles", value_name = "PURPOSE")]
     purposes: Vec<String>,
-    /// Only what a token narrowed to this coordinate may use, e.g. Contact.email; may be repeated.
+    /// Only the part that a token restricted to this coordinate may use, e.g. Contact.email; repeatable.
     #[arg(long = "field", requires = "roles", value_name = "COORDINATE")]
     fields: Vec<String>,
 }
@@ -45,13 +45,13 @@ pub(crate) async fn print(config: &Config, args: &SchemaArgs) -> Result<(), CliE
     }
 }
 
-fn compare(file: &Path, sdl: &str, whole: bool) -> Result<(), CliError> {
+fn compare(file: &Path, sdl: &str, is_complete: bool) -> Result<(), CliError> {
     let kept = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     if kept == sdl {
         return Ok(());
     }
     let file = file.display();
-    let repair = if whole { format!("; run: zweck schema > {file}") } else { String::new() };
+    let repair = if is_complete { format!("; run: zweck schema > {file}") } else { String::new() };
     Err(anyhow::anyhow!("{file} is not the schema of this program{repair}").into())
 }
 

@@ -30,15 +30,15 @@ pub(crate) struct StopsArgs {
     /// Id or name of the recipient.
     #[arg(long)]
     recipient: String,
-    /// How it is written.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = FormatArg::Csv)]
     format: FormatArg,
-    /// Write to FILE, readable by its owner alone, once everything is in it; to standard output if absent or -.
+    /// Write to FILE, readable only by its owner and only when complete (default, or -: standard output).
     #[arg(long, value_name = "FILE", conflicts_with = "acknowledge")]
     output: Option<PathBuf>,
     #[command(flatten)]
     overwrite: Overwrite,
-    /// Write nothing; note that the recipient did what this batch told it. May be repeated.
+    /// Export nothing; record that the recipient acted on this batch. Repeatable.
     #[arg(long, value_name = "BATCH")]
     acknowledge: Vec<Uuid>,
 }
@@ -54,7 +54,7 @@ enum FormatArg {
 /// Writes a stop file, or notes that one was done.
 pub(crate) async fn run(config: &Config, args: StopsArgs) -> Result<(), CliError> {
     let named = named(args.output.as_deref());
-    named.map(|path| args.overwrite.look(path)).transpose()?;
+    named.map(|path| args.overwrite.check_writable(path)).transpose()?;
     let app = open(config).await?;
     let found = stops::find_recipient(&app.db.reader, &args.recipient).await;
     let recipient = found.map_err(refused)?;
@@ -69,7 +69,7 @@ pub(crate) async fn run(config: &Config, args: StopsArgs) -> Result<(), CliError
         FormatArg::Csv => StopFormat::Csv,
         FormatArg::Json => StopFormat::Json,
     };
-    let output = named.map(|path| args.overwrite.begin(path)).transpose()?;
+    let output = named.map(|path| args.overwrite.create(path)).transpose()?;
     // What is whole counts as told; only then it goes where it was asked for.
     let part = match &output {
         Some(output) => output.file().try_clone(),
@@ -92,7 +92,7 @@ pub(crate) async fn run(config: &Config, args: StopsArgs) -> Result<(), CliError
         note(&format!("batch {batch}"));
     }
     match output {
-        Some(output) => output.done()?,
+        Some(output) => output.commit()?,
         None => {
             part.rewind()?;
             io::copy(&mut part, &mut io::stdout().lock())?;

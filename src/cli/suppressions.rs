@@ -13,15 +13,16 @@ use super::{ACTOR, ListFormat, exit::CliError, failure, note, open, print};
 /// What is done with the list.
 #[derive(Subcommand)]
 pub(crate) enum SuppressionsCommand {
-    /// Tell what is on the suppression list, by purpose and kind, and when it is to be looked over. No address is told: there is none.
+    /// Summarise the suppression list by purpose and kind, and say when its next review is due. Shows no addresses;
+    /// none are stored.
     Status {
-        /// How it is printed.
+        /// Output format.
         #[arg(long, value_enum, default_value_t = ListFormat::Text)]
         format: ListFormat,
     },
-    /// Note that the list was looked over, as is due every three years; with --end, take off it what stands there for a purpose that is no more.
+    /// Record the three-yearly review of the list; with --end, remove the entries of a purpose that no longer exists.
     Review {
-        /// Code of a purpose that the policy does not know any more; may be repeated.
+        /// Code of a purpose that is no longer in the policy; repeatable.
         #[arg(long, value_name = "PURPOSE")]
         end: Vec<String>,
     },

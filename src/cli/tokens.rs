@@ -19,27 +19,27 @@ use super::{ACTOR, ListFormat, exit::CliError, failure, note, open, print};
 
 #[derive(Subcommand)]
 pub(crate) enum TokenCommand {
-    /// Make a token and print it, once.
+    /// Create a token and print it, once.
     Create(TokenArgs),
     /// List tokens: state, end, rights, recipient and last use.
     List {
-        /// How it is printed.
+        /// Output format.
         #[arg(long, value_enum, default_value_t = ListFormat::Text)]
         format: ListFormat,
-        /// Only those in this state.
+        /// Only tokens in this state.
         #[arg(long, value_parser = ["valid", "expired", "revoked"])]
         state: Option<String>,
     },
-    /// Make a token with the rights of another, which ends after the overlap.
+    /// Issue a replacement for a token, with the same rights; the old one stays valid for --overlap.
     Rotate(RotateArgs),
-    /// Print the id that logs have for a user, whose name at the issuer comes from standard input.
+    /// Print the pseudonymous ID that a user has in the logs (reads the OIDC subject from standard input).
     Actor {
         /// Short name of the issuer.
         issuer: String,
     },
-    /// End a token.
+    /// Revoke a token.
     Revoke {
-        /// Id of the token, or its name where no other valid one has it.
+        /// Id of the token, or its name if it is unique among valid tokens.
         token: String,
     },
 }
@@ -47,12 +47,12 @@ pub(crate) enum TokenCommand {
 /// Which token is rotated, and how.
 #[derive(Args)]
 pub(crate) struct RotateArgs {
-    /// Id of the token, or its name where no other valid one has it.
+    /// Id of the token, or its name if it is unique among valid tokens.
     token: String,
-    /// How long the old token is valid still, e.g. 7d, 12h or 30m.
+    /// How long the old token stays valid, e.g. 7d, 12h or 30m.
     #[arg(long, default_value = "7d", value_parser = span)]
     overlap: chrono::TimeDelta,
-    /// Days until the new token ends, at most 366; as many as the old one had if absent.
+    /// Days until the new token expires, at most 366 (default: the lifetime of the old one).
     #[arg(long)]
     expires_in_days: Option<u16>,
 }
@@ -60,19 +60,19 @@ pub(crate) struct RotateArgs {
 /// What a new token permits.
 #[derive(Args)]
 pub(crate) struct TokenArgs {
-    /// Name, for those who manage tokens.
+    /// Name, shown to those who manage tokens.
     #[arg(long)]
     name: String,
-    /// Role; may be repeated.
+    /// Role; repeatable.
     #[arg(long = "role", required = true, value_name = "ROLE")]
     roles: Vec<String>,
-    /// Code of a purpose; may be repeated.
+    /// Code of a purpose; repeatable.
     #[arg(long = "purpose", required = true, value_name = "PURPOSE")]
     purposes: Vec<String>,
-    /// Coordinate the token is narrowed to, e.g. Contact.email; may be repeated.
+    /// Restrict the token to this coordinate, e.g. Contact.email; repeatable.
     #[arg(long = "field", value_name = "COORDINATE")]
     fields: Vec<String>,
-    /// Days until it ends, at most 366.
+    /// Days until the token expires, at most 366.
     #[arg(long, default_value_t = 90)]
     expires_in_days: u16,
     /// Id of the recipient that uses it.
@@ -96,7 +96,7 @@ pub(crate) async fn create(config: &Config, args: TokenArgs) -> Result<(), CliEr
     let (id, token) = access_tokens::create(&mut tx, &app.policy.current(), new).await.map_err(failure)?;
     tx.commit().await.map_err(failure)?;
     note(&format!("token {id}; it is shown this once"));
-    print(&format!("{}\n", token.reveal()))
+    print(&format!("{}\n", token.expose_secret()))
 }
 
 /// Makes a token with the rights of another and prints it, like a new one. The old one ends after the overlap.
@@ -110,7 +110,7 @@ pub(crate) async fn rotate(config: &Config, args: RotateArgs) -> Result<(), CliE
     let (next, token) = rotated.map_err(failure)?;
     tx.commit().await.map_err(failure)?;
     note(&format!("token {next}, with the rights of {id}; it is shown this once"));
-    print(&format!("{}\n", token.reveal()))
+    print(&format!("{}\n", token.expose_secret()))
 }
 
 /// A span of time as it is written on the command line: `7d`, `12h`, `30m`.
@@ -218,8 +218,8 @@ async fn meant(app: &App, text: &str) -> Result<Uuid, CliError> {
     }
 }
 
-/// Prints the id that logs and the audit log have for a user. What the issuer calls him comes from standard input, since
-/// arguments are seen by every process and kept by shells.
+/// Prints the id that logs and the audit log have for a user. What the issuer calls him comes from standard input,
+/// since arguments are seen by every process and kept by shells.
 pub(crate) async fn actor(config: &Config, issuer: &str) -> Result<(), CliError> {
     let app = open(config).await?;
     let mut subject = String::new();

@@ -150,28 +150,28 @@ pub(super) fn extract(figment: &Figment, place: &Place<'_>) -> Extracted {
     if let Some(Value::Dict(_, issuers)) = dict.get("oidc") {
         for (name, issuer) in issuers {
             let Value::Dict(_, issuer) = issuer else { continue };
-            let stand_in = oidc::stand_in(standing_in.len());
-            for key in stand_in.keys().filter(|key| !issuer.contains_key(*key)) {
+            let placeholder = oidc::placeholder(standing_in.len());
+            for key in placeholder.keys().filter(|key| !issuer.contains_key(*key)) {
                 let key = format!("oidc.{name}.{key}");
                 faults.push(place.of(format!("`{key}` is missing")));
                 wrong.insert(key);
             }
-            standing_in.insert(name.clone(), stand_in);
+            standing_in.insert(name.clone(), placeholder);
         }
     }
     let mut all = Vec::new();
     leaves(&[], dict, &mut all);
-    let without = |stand_in: &Dict, known: &dyn Fn(&str) -> bool| -> Dict {
-        let others = stand_in.iter().filter(|(key, _)| !known(key));
+    let without = |placeholder: &Dict, known: &dyn Fn(&str) -> bool| -> Dict {
+        let others = placeholder.iter().filter(|(key, _)| !known(key));
         others.map(|(key, value)| (key.clone(), value.clone())).collect()
     };
     let (mut good, mut read) = (Figment::new(), BTreeSet::new());
     for (path, value) in all {
         let mut alone = Figment::from(Serialized::defaults(nested(&path, value.clone())));
         if let [_, name, key] = path.as_slice()
-            && let Some(stand_in) = standing_in.get(name)
+            && let Some(placeholder) = standing_in.get(name)
         {
-            let others = without(stand_in, &|known| known == key);
+            let others = without(placeholder, &|known| known == key);
             alone = alone.merge(Serialized::defaults(section(name, others)));
         }
         match alone.extract::<Config>() {
@@ -185,8 +185,8 @@ pub(super) fn extract(figment: &Figment, place: &Place<'_>) -> Extracted {
             }
         }
     }
-    for (name, stand_in) in standing_in {
-        let others = without(&stand_in, &|known| read.contains(&format!("oidc.{name}.{known}")));
+    for (name, placeholder) in standing_in {
+        let others = without(&placeholder, &|known| read.contains(&format!("oidc.{name}.{known}")));
         good = good.merge(Serialized::defaults(section(&name, others)));
     }
     match good.extract::<Config>() {
@@ -280,7 +280,7 @@ fn in_words(expected: &str) -> String {
 /// The known keys or the section most similar to an unknown one.
 fn meant(key: &str) -> Option<String> {
     if let Some((issuer, name)) = key.strip_prefix("oidc.").and_then(|rest| rest.rsplit_once('.')) {
-        return Some(format!("oidc.{issuer}.{}", most_alike(name, oidc::keys())?));
+        return Some(format!("oidc.{issuer}.{}", most_similar(name, oidc::keys())?));
     }
     let all: Vec<String> =
         effective::entries(&Config::default()).into_iter().map(|(known, _)| known).collect();
@@ -295,18 +295,18 @@ fn meant(key: &str) -> Option<String> {
         return Some(elsewhere.join("` or `"));
     }
     if key.contains('.') {
-        return most_alike(key, all);
+        return most_similar(key, all);
     }
     let sections: BTreeSet<String> =
         all.iter().filter_map(|known| Some(known.split_once('.')?.0.to_owned())).collect();
-    most_alike(key, sections.into_iter().chain(["oidc".to_owned()])).or_else(|| {
+    most_similar(key, sections.into_iter().chain(["oidc".to_owned()])).or_else(|| {
         let names = all.iter().filter_map(|known| Some(known.rsplit_once('.')?.1.to_owned()));
-        meant(&most_alike(key, names)?)
+        meant(&most_similar(key, names)?)
     })
 }
 
 /// The word most similar to `word`, if any is similar enough.
-fn most_alike(word: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
+fn most_similar(word: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
     let like = known.into_iter().map(|known| (strsim::jaro_winkler(word, &known), known));
     let best = like.max_by(|left, right| left.0.total_cmp(&right.0))?;
     (best.0 >= MIN_SIMILARITY).then_some(best.1)

@@ -92,7 +92,10 @@ impl Config {
         let database = self.database.url.strip_prefix("sqlite://").map(Path::new);
         let open = database.filter(|file| is_readable_by_all(file));
         open.map(|file| {
-            format!("everybody can read the database; run: chmod go= {0} {0}-wal {0}-shm", file.display())
+            format!(
+                "the database is readable by everyone; run: chmod go= {0} {0}-wal {0}-shm",
+                file.display()
+            )
         })
         .into_iter()
         .collect()

@@ -99,7 +99,7 @@ impl Algorithm {
 
     /// The algorithm named by a header or a key (RFC 7518, 3.1; RFC 8037, 3.1; RFC 9864, 2.2, which names EdDSA by
     /// its curve).
-    pub fn of_name(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "Ed25519" => Some(Algorithm::EdDSA),
             _ => Self::ALL.into_iter().find(|algorithm| format!("{algorithm:?}") == name),
@@ -174,7 +174,7 @@ fn default_subject() -> ClaimPath {
 }
 
 /// The required settings with valid values, different for each issuer.
-pub(super) fn stand_in(number: usize) -> Dict {
+pub(super) fn placeholder(number: usize) -> Dict {
     let text = |text: &str| Value::from(text.to_owned());
     let map = || Value::from(Dict::from([("-".to_owned(), text("-"))]));
     Dict::from([
@@ -188,7 +188,7 @@ pub(super) fn stand_in(number: usize) -> Dict {
 
 /// Every key of a section.
 pub(super) fn keys() -> Vec<String> {
-    let issuer = Figment::from(Serialized::defaults(stand_in(0))).extract::<Issuer>().ok();
+    let issuer = Figment::from(Serialized::defaults(placeholder(0))).extract::<Issuer>().ok();
     match issuer.map(serde_json::to_value) {
         Some(Ok(serde_json::Value::Object(keys))) => keys.into_iter().map(|(key, _)| key).collect(),
         _ => Vec::new(),

@@ -52,9 +52,9 @@ impl Mailbox {
     ///
     /// # Errors
     /// The keys cannot be derived.
-    pub fn of(ring: &InstallationKeys, key: &str) -> Result<Self, Error> {
+    pub fn from_key(installation_keys: &InstallationKeys, key: &str) -> Result<Self, Error> {
         if key.len() > MAX_MAILBOX_KEY_BYTES {
-            return Ok(Self::Digest(short_digest(ring, key)?));
+            return Ok(Self::Digest(short_digest(installation_keys, key)?));
         }
         Ok(Self::Key(key.to_owned()))
     }
@@ -63,10 +63,10 @@ impl Mailbox {
     ///
     /// # Errors
     /// The keys cannot be derived.
-    pub fn is(&self, ring: &InstallationKeys, key: &str) -> Result<bool, Error> {
+    pub fn is(&self, installation_keys: &InstallationKeys, key: &str) -> Result<bool, Error> {
         match self {
             Self::Key(own) => Ok(own == key),
-            Self::Digest(digest) => Ok(short_digest(ring, key)? == *digest),
+            Self::Digest(digest) => Ok(short_digest(installation_keys, key)? == *digest),
         }
     }
 }
@@ -92,8 +92,8 @@ fn prf<const N: usize>(key: &[u8; 32], usage: &str, input: &[u8]) -> Result<[u8;
 ///
 /// # Errors
 /// The keys cannot be derived.
-pub fn one_time_token(ring: &InstallationKeys, id: Uuid) -> Result<String, Error> {
-    let bytes: [u8; 32] = prf(&ring.links, "mailed", id.as_bytes())?;
+pub fn one_time_token(installation_keys: &InstallationKeys, id: Uuid) -> Result<String, Error> {
+    let bytes: [u8; 32] = prf(&installation_keys.links, "mailed", id.as_bytes())?;
     Ok(format!("{ONE_TIME_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
 }
 
@@ -111,16 +111,16 @@ pub fn is_one_time_token(token: &str) -> bool {
 ///
 /// # Errors
 /// The keys cannot be derived.
-pub fn short_digest(ring: &InstallationKeys, address_key: &str) -> Result<[u8; 8], Error> {
-    prf(&ring.links, "address", address_key.as_bytes())
+pub fn short_digest(installation_keys: &InstallationKeys, address_key: &str) -> Result<[u8; 8], Error> {
+    prf(&installation_keys.links, "address", address_key.as_bytes())
 }
 
 /// A digest of a mailbox under which mails to it are counted; hexadecimal.
 ///
 /// # Errors
 /// The keys cannot be derived.
-pub fn mail_digest(ring: &InstallationKeys, address_key: &str) -> Result<String, Error> {
-    let bytes: [u8; 32] = prf(&ring.links, "mail", address_key.as_bytes())?;
+pub fn mail_digest(installation_keys: &InstallationKeys, address_key: &str) -> Result<String, Error> {
+    let bytes: [u8; 32] = prf(&installation_keys.links, "mail", address_key.as_bytes())?;
     Ok(hex::encode(bytes))
 }
 
@@ -129,7 +129,7 @@ pub fn mail_digest(ring: &InstallationKeys, address_key: &str) -> Result<String,
 ///
 /// # Errors
 /// The keys cannot be derived.
-pub fn preference(ring: &InstallationKeys, preference: &Preference) -> Result<String, Error> {
+pub fn preference(installation_keys: &InstallationKeys, preference: &Preference) -> Result<String, Error> {
     let mut plain = preference.contact.as_bytes().to_vec();
     let [short, named] = PREFERENCE_CONTEXTS;
     let context = match &preference.mailbox {
@@ -145,21 +145,21 @@ pub fn preference(ring: &InstallationKeys, preference: &Preference) -> Result<St
             named
         }
     };
-    let nonce: [u8; 24] = prf(&ring.links, "preference-nonce", &plain)?;
-    let sealed = cipher(ring)?
+    let nonce: [u8; 24] = prf(&installation_keys.links, "preference-nonce", &plain)?;
+    let sealed = cipher(installation_keys)?
         .encrypt(XNonce::from_slice(&nonce), Payload { msg: &plain, aad: context })
         .map_err(|_| Error::internal("sealing"))?;
     Ok(format!("{PREFERENCE_PREFIX}{}", URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat())))
 }
 
 /// Opens a preference token, if it is one of ours.
-pub fn open_preference(ring: &InstallationKeys, token: &str) -> Option<Preference> {
+pub fn open_preference(installation_keys: &InstallationKeys, token: &str) -> Option<Preference> {
     if token.len() > MAX_TOKEN_BYTES {
         return None;
     }
     let bytes = URL_SAFE_NO_PAD.decode(token.strip_prefix(PREFERENCE_PREFIX)?).ok()?;
     let (nonce, sealed) = bytes.split_at_checked(24)?;
-    let cipher = cipher(ring).ok()?;
+    let cipher = cipher(installation_keys).ok()?;
     let open = |aad| cipher.decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad }).ok();
     let [short, named] = PREFERENCE_CONTEXTS;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
@@ -183,8 +183,8 @@ pub fn open_preference(ring: &InstallationKeys, token: &str) -> Option<Preferenc
     })
 }
 
-fn cipher(ring: &InstallationKeys) -> Result<XChaCha20Poly1305, Error> {
-    let key: [u8; 32] = prf(&ring.links, "preference", b"")?;
+fn cipher(installation_keys: &InstallationKeys) -> Result<XChaCha20Poly1305, Error> {
+    let key: [u8; 32] = prf(&installation_keys.links, "preference", b"")?;
     Ok(XChaCha20Poly1305::new(&key.into()))
 }
 
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn preference_links_read_back_under_their_key_alone() {
         for mailbox in [
-            Mailbox::of(&ring(1), "anna@example.org").unwrap(),
+            Mailbox::from_key(&ring(1), "anna@example.org").unwrap(),
             Mailbox::Digest(short_digest(&ring(1), "anna@example.org").unwrap()),
         ] {
             let meant = Preference { contact: Uuid::from_u128(7), purpose: "newsletter".to_owned(), mailbox };
@@ -245,7 +245,7 @@ mod tests {
         let purpose = "p".repeat(crate::policy::MAX_CODE_CHARS);
         let (longest, longer) = ("k".repeat(MAX_MAILBOX_KEY_BYTES), "k".repeat(MAX_MAILBOX_KEY_BYTES + 1));
         for key in [longest, longer] {
-            let mailbox = Mailbox::of(&ring(1), &key).unwrap();
+            let mailbox = Mailbox::from_key(&ring(1), &key).unwrap();
             assert_eq!(matches!(mailbox, Mailbox::Key(_)), key.len() == MAX_MAILBOX_KEY_BYTES);
             let meant = Preference { contact: Uuid::max(), purpose: purpose.clone(), mailbox };
             let token = preference(&ring(1), &meant).unwrap();

@@ -121,7 +121,7 @@ impl MasterKeys {
     ///
     /// # Errors
     /// Those of [`MasterKeys::derive`].
-    pub fn take_in_use(&self, name_of_master: &str) -> Result<bool, Error> {
+    pub fn set_in_use(&self, name_of_master: &str) -> Result<bool, Error> {
         let names = self.names()?;
         let index = names.iter().position(|known| known == name_of_master);
         self.state.in_use.store(index.unwrap_or(UNKNOWN_INDEX), Ordering::SeqCst);
@@ -135,7 +135,7 @@ impl MasterKeys {
     }
 
     /// Notes that the database has another master key in use.
-    pub fn doubt(&self) {
+    pub fn mark_in_doubt(&self) {
         self.state.in_doubt.store(true, Ordering::SeqCst);
     }
 
@@ -182,7 +182,7 @@ mod tests {
         let (new, old) = (key_id(&[8; 32]).unwrap(), key_id(&[7; 32]).unwrap());
         assert_eq!((keys.key_id().unwrap(), keys.configured().unwrap()), (new.clone(), new.clone()));
         // Clones share the state.
-        assert!(keys.clone().take_in_use(&old).unwrap());
+        assert!(keys.clone().set_in_use(&old).unwrap());
         assert_eq!((keys.key_id().unwrap(), keys.configured().unwrap()), (old.clone(), new.clone()));
         assert_eq!(keys.derive("x").unwrap(), derive(&[7; 32], "x").unwrap());
         assert_eq!(keys.derive_others("x").unwrap(), [derive(&[8; 32], "x").unwrap()]);
@@ -193,8 +193,8 @@ mod tests {
     #[test]
     fn nothing_is_wrapped_under_a_key_that_is_not_in_use() {
         let keys = MasterKeys::new([8; 32]);
-        keys.doubt();
-        assert!(!keys.take_in_use("0123456789abcdef").unwrap());
+        keys.mark_in_doubt();
+        assert!(!keys.set_in_use("0123456789abcdef").unwrap());
         assert!(!keys.is_in_doubt() && !keys.knows_master_in_use());
         assert!(keys.wrapping("x").is_err());
         // Short-lived seals still work.

@@ -168,9 +168,10 @@ impl Sealer {
             let key = self.known.get(&(subject, (*category).to_owned()));
             let key = key.ok_or_else(|| Error::internal("a subject key is missing"))?;
             let text = seal(&key.key, &context(id, category), plain)?;
-            sealed.insert(category, key.mark(text));
+            sealed.insert(category, key.prefix(text));
         }
-        serde_json::to_string(&sealed).map_err(|_| Error::internal("sealed values of an entry"))
+        serde_json::to_string(&sealed)
+            .map_err(|_| Error::internal("the sealed values of an entry cannot be serialised"))
     }
 
     async fn load<C: ConnectionTrait>(
@@ -216,7 +217,7 @@ impl Sealer {
                 let fresh = Generation { key: rand::random(), number };
                 let wrapping = match &mut self.wrapping {
                     Some(wrapping) => wrapping,
-                    none => none.insert(Wrapping::of(&self.keys)?),
+                    none => none.insert(Wrapping::current(&self.keys)?),
                 };
                 self.fresh.push(wrapping.wrap(subject, category, fresh, now)?);
                 vacant.insert(fresh);
@@ -248,27 +249,27 @@ pub async fn insert<C: ConnectionTrait>(
     rows: &[ActiveModel],
 ) -> Result<(), Error> {
     let inserted = Entity::insert_many(rows.iter().cloned()).exec_without_returning(connection).await;
-    inserted.map(|_| ()).map_err(|error| refused(keys, error))
+    inserted.map(|_| ()).map_err(|error| map_insert_error(keys, error))
 }
 
 /// Converts the error for a key wrapped by a master key that is not in use.
-pub fn refused(keys: &MasterKeys, error: DbErr) -> Error {
+pub fn map_insert_error(keys: &MasterKeys, error: DbErr) -> Error {
     if is_out_of_use(&error) {
-        keys.doubt();
-        return Error::repeat();
+        keys.mark_in_doubt();
+        return Error::retry();
     }
     error.into()
 }
 
 impl Generation {
     /// Prefixes a sealed text with its generation; the first generation has no prefix.
-    fn mark(self, sealed: String) -> String {
+    fn prefix(self, sealed: String) -> String {
         if self.number == 0 { sealed } else { format!("{}:{sealed}", self.number) }
     }
 }
 
 /// Splits a sealed text into its generation and the ciphertext.
-fn marked(text: &str) -> Option<(i32, &str)> {
+fn split_generation(text: &str) -> Option<(i32, &str)> {
     match text.split_once(':') {
         Some((number, sealed)) => Some((number.parse().ok()?, sealed)),
         None => Some((0, text)),
@@ -279,14 +280,14 @@ fn marked(text: &str) -> Option<(i32, &str)> {
 ///
 /// # Errors
 /// `INTERNAL` if the master key in use is not known here.
-pub fn first(
+pub fn wrap_first(
     keys: &MasterKeys,
     subject: Uuid,
     category: &str,
     key: Key,
     now: DateTime<Utc>,
 ) -> Result<ActiveModel, Error> {
-    Wrapping::of(keys)?.wrap(subject, category, Generation { key, number: 0 }, now)
+    Wrapping::current(keys)?.wrap(subject, category, Generation { key, number: 0 }, now)
 }
 
 /// The key that wraps subject keys, and the id of its master key.
@@ -296,7 +297,7 @@ struct Wrapping {
 }
 
 impl Wrapping {
-    fn of(keys: &MasterKeys) -> Result<Self, Error> {
+    fn current(keys: &MasterKeys) -> Result<Self, Error> {
         let (key, name) = keys.wrapping(KEY_CONTEXT)?;
         Ok(Self { key, name })
     }
@@ -326,7 +327,7 @@ fn unwrap(keys: &MasterKeys, row: &subject_key::Model) -> Result<Option<Key>, Er
     Ok(key.and_then(|bytes| Key::try_from(bytes.as_slice()).ok()))
 }
 
-/// The sealed values of an entry by data category.
+/// The the sealed values of an entry cannot be serialised by data category.
 fn parts(sealed: &str) -> BTreeMap<String, String> {
     serde_json::from_str(sealed).unwrap_or_default()
 }
@@ -340,7 +341,7 @@ impl Opener {
     ///
     /// # Errors
     /// `INTERNAL` from the database or if a key cannot be derived.
-    pub async fn of<C: ConnectionTrait>(
+    pub async fn load<C: ConnectionTrait>(
         connection: &C,
         keys: &MasterKeys,
         subjects: impl IntoIterator<Item = Uuid>,
@@ -368,12 +369,12 @@ impl Opener {
     }
 
     /// Whether everything in `sealed`, of the entry `id` about `subject`, can be opened.
-    pub fn opens(&self, id: Uuid, subject: Uuid, sealed: &str) -> bool {
+    pub fn can_open(&self, id: Uuid, subject: Uuid, sealed: &str) -> bool {
         parts(sealed).iter().all(|(category, sealed)| self.part(id, subject, category, sealed).is_some())
     }
 
     fn part(&self, id: Uuid, subject: Uuid, category: &str, sealed: &str) -> Option<Vec<u8>> {
-        let (generation, sealed) = marked(sealed)?;
+        let (generation, sealed) = split_generation(sealed)?;
         let key = self.0.get(&(subject, category.to_owned(), generation))?;
         open(key, &context(id, category), sealed)
     }
@@ -383,7 +384,7 @@ impl Opener {
 ///
 /// # Errors
 /// `INTERNAL` if the derivation fails.
-pub fn opens(keys: &MasterKeys, row: &subject_key::Model) -> Result<bool, Error> {
+pub fn can_open(keys: &MasterKeys, row: &subject_key::Model) -> Result<bool, Error> {
     Ok(unwrap(keys, row)?.is_some())
 }
 
@@ -391,17 +392,17 @@ pub fn opens(keys: &MasterKeys, row: &subject_key::Model) -> Result<bool, Error>
 ///
 /// # Errors
 /// `INTERNAL` if the master key in use is not known here.
-pub fn rewrapped(keys: &MasterKeys, row: &subject_key::Model) -> Result<Option<ActiveModel>, Error> {
+pub fn rewrap(keys: &MasterKeys, row: &subject_key::Model) -> Result<Option<ActiveModel>, Error> {
     let Some(key) = unwrap(keys, row)? else { return Ok(None) };
     let key = Generation { key, number: row.generation };
-    Wrapping::of(keys)?.wrap(row.subject_id, &row.category, key, row.created_at).map(Some)
+    Wrapping::current(keys)?.wrap(row.subject_id, &row.category, key, row.created_at).map(Some)
 }
 
 /// The key in `row`.
 ///
 /// # Errors
 /// `INTERNAL` if it cannot be opened.
-pub fn unwrapped(keys: &MasterKeys, row: &subject_key::Model) -> Result<[u8; 32], Error> {
+pub fn unwrap_key(keys: &MasterKeys, row: &subject_key::Model) -> Result<[u8; 32], Error> {
     unwrap(keys, row)?.ok_or_else(|| Error::internal("a key is wrapped by an unknown master key"))
 }
 

@@ -10,7 +10,7 @@ use sea_orm::{
 
 /// How a server enforces the reader session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Held {
+pub enum ReaderGuard {
     /// It rejects writes and cancels statements that take too long.
     Fast,
     /// It would accept writes.
@@ -21,7 +21,7 @@ pub enum Held {
 
 /// Server settings that may lose acknowledged transactions in a power failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lax {
+pub enum DurabilityGap {
     /// `fsync` is off: a power failure may damage the whole database.
     Fsync,
     /// `full_page_writes` is off: a power failure may leave half-written pages.
@@ -35,11 +35,15 @@ pub enum Lax {
 pub(super) const DURABILITY_QUERY: &str = "SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')";
 
 /// Evaluates the answer to [`DURABILITY_QUERY`].
-pub(super) fn lax(fsync: &str, full_page_writes: &str, synchronous_commit: &str) -> Vec<Lax> {
+pub(super) fn durability_gaps(
+    fsync: &str,
+    full_page_writes: &str,
+    synchronous_commit: &str,
+) -> Vec<DurabilityGap> {
     let found = [
-        (fsync != "on", Lax::Fsync),
-        (full_page_writes != "on", Lax::FullPageWrites),
-        (!is_awaited(synchronous_commit), Lax::SynchronousCommit),
+        (fsync != "on", DurabilityGap::Fsync),
+        (full_page_writes != "on", DurabilityGap::FullPageWrites),
+        (!is_awaited(synchronous_commit), DurabilityGap::SynchronousCommit),
     ];
     found.into_iter().filter_map(|(holds, lax)| holds.then_some(lax)).collect()
 }
@@ -51,7 +55,7 @@ fn is_awaited(synchronous_commit: &str) -> bool {
 
 /// The `synchronous_commit` that writer sessions request: `on`, or the server's setting if it is stronger.
 pub(super) async fn synchronous_commit(options: &PgConnectOptions) -> Result<&'static str, DbErr> {
-    let fault = |error: sqlx::Error| DbErr::Custom(explained(&error));
+    let fault = |error: sqlx::Error| DbErr::Custom(describe_error(&error));
     let mut connection = options.connect().await.map_err(fault)?;
     let row = sqlx::query("SELECT current_setting('synchronous_commit')").fetch_one(&mut connection).await;
     let present: String = row.and_then(|row| row.try_get(0)).map_err(fault)?;
@@ -63,55 +67,55 @@ pub(super) async fn synchronous_commit(options: &PgConnectOptions) -> Result<&'s
 pub(super) const SESSION_QUERY: &str = "SELECT current_setting('transaction_read_only'), (SELECT setting FROM pg_settings WHERE name = 'statement_timeout')";
 
 /// Evaluates the answer to [`SESSION_QUERY`] for a statement timeout of `time`; zero for no limit.
-pub(super) fn judged(read_only: &str, timeout: &str, time: Duration) -> Held {
+pub(super) fn evaluate(read_only: &str, timeout: &str, time: Duration) -> ReaderGuard {
     let timeout: u128 = timeout.parse().unwrap_or_default();
     match read_only {
-        "on" if time.is_zero() || (1..=time.as_millis()).contains(&timeout) => Held::Fast,
-        "on" => Held::NoTimeout,
-        _ => Held::NotReadOnly,
+        "on" if time.is_zero() || (1..=time.as_millis()).contains(&timeout) => ReaderGuard::Fast,
+        "on" => ReaderGuard::NoTimeout,
+        _ => ReaderGuard::NotReadOnly,
     }
 }
 
 /// Opens one reader connection and queries it. A pool would retry for a while and then report only a timeout; a
 /// pooler in between accepts session settings but may not pass them on.
 pub(super) async fn reader(options: &PgConnectOptions, time: Duration) -> Result<(), DbErr> {
-    let fault = |error: sqlx::Error| DbErr::Custom(explained(&error));
+    let fault = |error: sqlx::Error| DbErr::Custom(describe_error(&error));
     let mut connection = options.connect().await.map_err(fault)?;
     let row = sqlx::query(SESSION_QUERY).fetch_one(&mut connection).await.map_err(fault)?;
     let text = |index: usize| row.try_get::<String, _>(index).map_err(fault);
-    let held = judged(&text(0)?, &text(1)?, time);
+    let held = evaluate(&text(0)?, &text(1)?, time);
     connection.close().await.map_err(fault)?;
     match held {
-        Held::Fast => Ok(()),
-        Held::NotReadOnly => Err(DbErr::Custom(NOT_READ_ONLY.to_owned())),
-        Held::NoTimeout => Err(DbErr::Custom(NO_TIMEOUT.to_owned())),
+        ReaderGuard::Fast => Ok(()),
+        ReaderGuard::NotReadOnly => Err(DbErr::Custom(NOT_READ_ONLY.to_owned())),
+        ReaderGuard::NoTimeout => Err(DbErr::Custom(NO_TIMEOUT.to_owned())),
     }
 }
 
-const NOT_READ_ONLY: &str = "the database does not hold readers read-only: a pooler between does not pass on `options` of a session. Name \
-                             by `database.reader_url` a role for reading with `ALTER ROLE ... SET default_transaction_read_only = on` and \
-                             `SET statement_timeout`, or go past the pooler";
-const NO_TIMEOUT: &str = "the database does not give up what readers ask for too long: a pooler between does not pass on `options` of a \
-                          session. Name by `database.reader_url` a role for reading with `ALTER ROLE ... SET statement_timeout` of at most \
-                          `limits.operation_seconds`, or go past the pooler";
+const NOT_READ_ONLY: &str = "the database does not keep readers read-only: a pooler in between does not pass on the `options` of a session. Set \
+                             `database.reader_url` to a role for reading with `ALTER ROLE ... SET default_transaction_read_only = on` and \
+                             `SET statement_timeout`, or bypass the pooler";
+const NO_TIMEOUT: &str = "the database does not cancel slow statements of readers: a pooler in between does not pass on the `options` of a \
+                          session. Set `database.reader_url` to a role for reading with `ALTER ROLE ... SET statement_timeout` of at most \
+                          `limits.operation_seconds`, or bypass the pooler";
 
 /// Why a database cannot be used, as a fixed sentence with the SQLSTATE; neither holds a value.
-pub fn explained(error: &sqlx::Error) -> String {
+pub fn describe_error(error: &sqlx::Error) -> String {
     let refused = |code: &str| match code {
-        "28P01" | "28000" => "the database refuses the user or the password",
+        "28P01" | "28000" => "the database rejects the user or the password",
         "3D000" => "there is no such database",
-        "42501" => "the user has not the rights that are needed",
+        "42501" => "the user lacks the necessary privileges",
         "42P05" | "26000" => {
-            "a pooler is between that does not know prepared statements (PgBouncer before 1.21, or with max_prepared_statements = 0); \
-             go past it or raise it"
+            "a pooler in between does not support prepared statements (PgBouncer before 1.21, or with max_prepared_statements = 0); \
+             bypass or upgrade it"
         }
         "25006" => "the database is read-only; is it a standby?",
         "08P01" => {
-            "a pooler is between that refuses settings of a session; name them in its ignore_startup_parameters (options, extra_float_digits)"
+            "a pooler in between rejects session settings; add them to its ignore_startup_parameters (options, extra_float_digits)"
         }
-        "53300" => "the database has no connection left",
+        "53300" => "the database has no free connection",
         "57P03" => "the database is starting up or shutting down",
-        _ => "the database refuses",
+        _ => "the database reports an error",
     };
     match error {
         sqlx::Error::Database(inner) => {
@@ -122,19 +126,20 @@ pub fn explained(error: &sqlx::Error) -> String {
         sqlx::Error::Io(inner) => {
             let why = match inner.kind() {
                 std::io::ErrorKind::ConnectionRefused => {
-                    "nobody listens at the address of the database".to_owned()
+                    "nothing listens at the address of the database".to_owned()
                 }
                 _ if is_unresolved(inner) => {
-                    "the name of the database's host cannot be looked up: there is none, or no DNS".to_owned()
+                    "the database host name cannot be resolved: it does not exist, or DNS is unavailable"
+                        .to_owned()
                 }
                 kind => return format!("the connection to the database failed: {kind} (SQLSTATE 08006)"),
             };
             format!("{why} (SQLSTATE 08001); check `database.url`")
         }
         sqlx::Error::Tls(_) => {
-            "the database and this program agree on no TLS; check `sslmode` in `database.url`".to_owned()
+            "the TLS handshake with the database failed; check `sslmode` in `database.url`".to_owned()
         }
-        sqlx::Error::PoolTimedOut => "the database gave no connection in time".to_owned(),
+        sqlx::Error::PoolTimedOut => "the database provided no connection in time".to_owned(),
         _ => "the database cannot be used; check `database.url`".to_owned(),
     }
 }
@@ -144,13 +149,13 @@ fn is_unresolved(error: &std::io::Error) -> bool {
     error.to_string().starts_with("failed to lookup address information")
 }
 
-/// Like [`explained`], for an error of SeaORM.
-pub fn explained_of(error: &DbErr) -> String {
+/// Like [`describe_error`], for an error of SeaORM.
+pub fn describe_db_error(error: &DbErr) -> String {
     match error {
         DbErr::Custom(text) => text.clone(),
         DbErr::Conn(RuntimeErr::SqlxError(inner))
         | DbErr::Exec(RuntimeErr::SqlxError(inner))
-        | DbErr::Query(RuntimeErr::SqlxError(inner)) => explained(inner),
+        | DbErr::Query(RuntimeErr::SqlxError(inner)) => describe_error(inner),
         _ => "the database cannot be used; check `database.url`".to_owned(),
     }
 }
@@ -161,19 +166,22 @@ mod tests {
 
     #[test]
     fn what_may_be_lost_with_the_power_is_told() {
-        assert_eq!(lax("on", "on", "on"), []);
-        assert_eq!(lax("on", "on", "remote_apply"), []);
-        assert_eq!(lax("off", "off", "local"), [Lax::Fsync, Lax::FullPageWrites, Lax::SynchronousCommit]);
+        assert_eq!(durability_gaps("on", "on", "on"), []);
+        assert_eq!(durability_gaps("on", "on", "remote_apply"), []);
+        assert_eq!(
+            durability_gaps("off", "off", "local"),
+            [DurabilityGap::Fsync, DurabilityGap::FullPageWrites, DurabilityGap::SynchronousCommit]
+        );
     }
 
     #[test]
     fn a_reader_is_held_where_both_are_set() {
         let second = Duration::from_secs(1);
-        assert_eq!(judged("on", "1000", second), Held::Fast);
-        assert_eq!(judged("on", "500", second), Held::Fast);
-        assert_eq!(judged("on", "0", Duration::ZERO), Held::Fast);
-        assert_eq!(judged("on", "0", second), Held::NoTimeout);
-        assert_eq!(judged("on", "2000", second), Held::NoTimeout);
-        assert_eq!(judged("off", "1000", second), Held::NotReadOnly);
+        assert_eq!(evaluate("on", "1000", second), ReaderGuard::Fast);
+        assert_eq!(evaluate("on", "500", second), ReaderGuard::Fast);
+        assert_eq!(evaluate("on", "0", Duration::ZERO), ReaderGuard::Fast);
+        assert_eq!(evaluate("on", "0", second), ReaderGuard::NoTimeout);
+        assert_eq!(evaluate("on", "2000", second), ReaderGuard::NoTimeout);
+        assert_eq!(evaluate("off", "1000", second), ReaderGuard::NotReadOnly);
     }
 }

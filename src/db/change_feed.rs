@@ -46,7 +46,7 @@ impl ChangeFeed {
     }
 
     /// Signals that queued consent changes are waiting to be numbered.
-    pub fn tell_queued(&self) {
+    pub fn notify_queued(&self) {
         self.queued.notify_one();
     }
 

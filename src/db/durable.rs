@@ -67,7 +67,7 @@ impl Flusher {
         let found = done.wait_for(|done| done.reached >= own).await.map(|done| *done);
         match found {
             Ok(Done { failed: false, .. }) => Ok(()),
-            Ok(_) => Err(Error::internal("what was written may not be on the disk")),
+            Ok(_) => Err(Error::internal("the written data may not be on disk")),
             Err(_) => Err(Error::internal("the flusher has ended")),
         }
     }
@@ -96,7 +96,7 @@ async fn run(shared: Arc<Shared>, tell: watch::Sender<Done>, path: PathBuf) {
             match flushed.unwrap_or_else(|_| Err(io::Error::other("the flush panicked"))) {
                 Ok(held) => log = held,
                 Err(error) => {
-                    tracing::error!(kind = ?error.kind(), "the write-ahead log cannot be flushed to the disk");
+                    tracing::error!(kind = ?error.kind(), "the write-ahead log cannot be flushed to disk");
                     done.failed = true;
                 }
             }

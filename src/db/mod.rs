@@ -32,7 +32,7 @@ use sea_orm::{
     sqlx::{self, ConnectOptions as _, Connection, postgres::PgConnectOptions},
 };
 
-pub use asked::{Held, Lax, explained_of};
+pub use asked::{DurabilityGap, ReaderGuard, describe_db_error};
 
 /// SQLite virtual machine steps between two checks of the deadline.
 const PROGRESS_STEPS: i32 = 10_000;
@@ -43,7 +43,7 @@ pub struct Db {
     /// Reads; the database rejects writes on it.
     pub reader: DatabaseConnection,
     /// Reader connections kept between reads, if the pool is large enough.
-    pub kept: Option<ConnectionCache>,
+    pub connection_cache: Option<ConnectionCache>,
     /// Writes; on SQLite a single connection.
     pub writer: DatabaseConnection,
     /// Changes committed by this writer.
@@ -75,7 +75,7 @@ impl Db {
         max_connections: u32,
         time: Duration,
     ) -> Result<Self, DbErr> {
-        Self::connect_apart(url, None, max_connections, time).await
+        Self::connect_with_reader(url, None, max_connections, time).await
     }
 
     /// Like [`Db::connect_with_timeout`], but PostgreSQL is read through another URL, such as that of a read-only
@@ -84,7 +84,7 @@ impl Db {
     ///
     /// # Errors
     /// Those of [`Db::connect`]; the database does not enforce the reader session.
-    pub async fn connect_apart(
+    pub async fn connect_with_reader(
         url: &str,
         reader_url: Option<&str>,
         max_connections: u32,
@@ -92,9 +92,11 @@ impl Db {
     ) -> Result<Self, DbErr> {
         if let Some(path) = url.strip_prefix("sqlite://") {
             if path.is_empty() || path.contains(":memory:") || path.contains('?') {
-                return Err(DbErr::Custom("a SQLite address is sqlite:// and the path of a file".to_owned()));
+                return Err(DbErr::Custom(
+                    "a SQLite URL is sqlite:// followed by the path of a file".to_owned(),
+                ));
             }
-            own_alone(Path::new(path))?;
+            create_private(Path::new(path))?;
             // One connection: writers queue here.
             let mut writer = sqlite(url, "rwc", 1, false);
             writer.acquire_timeout(Duration::from_secs(15));
@@ -107,7 +109,14 @@ impl Db {
             }
             let reader = Database::connect(reader).await?;
             let flusher = Some(Flusher::of(Path::new(path)));
-            return Ok(Self { reader, kept: None, writer, feed: ChangeFeed::default(), flusher, time });
+            return Ok(Self {
+                reader,
+                connection_cache: None,
+                writer,
+                feed: ChangeFeed::default(),
+                flusher,
+                time,
+            });
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let read_by = reader_url.unwrap_or(url);
@@ -119,10 +128,17 @@ impl Db {
             let writer = Database::connect(postgres(writing, max_connections.div_ceil(2))).await?;
             let reading = session(read_by, Some(time))?;
             let reader = Database::connect(postgres(reading, max_connections)).await?;
-            let kept = ConnectionCache::of(reader.get_postgres_connection_pool());
-            return Ok(Self { reader, kept, writer, feed: ChangeFeed::default(), flusher: None, time });
+            let connection_cache = ConnectionCache::of(reader.get_postgres_connection_pool());
+            return Ok(Self {
+                reader,
+                connection_cache,
+                writer,
+                feed: ChangeFeed::default(),
+                flusher: None,
+                time,
+            });
         }
-        Err(DbErr::Custom("a database address begins with sqlite:// or postgres://".to_owned()))
+        Err(DbErr::Custom("a database URL begins with sqlite:// or postgres://".to_owned()))
     }
 
     /// Waits until committed changes are on disk. PostgreSQL has already waited when it answers.
@@ -140,16 +156,16 @@ impl Db {
     ///
     /// # Errors
     /// From the database.
-    pub async fn held(&self) -> Result<Held, DbErr> {
+    pub async fn reader_guard(&self) -> Result<ReaderGuard, DbErr> {
         if self.backend() == DbBackend::Sqlite {
             // This program sets it on each connection directly.
-            return Ok(Held::Fast);
+            return Ok(ReaderGuard::Fast);
         }
         let statement = Statement::from_string(self.backend(), asked::SESSION_QUERY);
         let row = self.reader.query_one_raw(statement).await?;
         let row = row.ok_or_else(|| DbErr::RecordNotFound("settings".to_owned()))?;
         let (read_only, timeout): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-        Ok(asked::judged(&read_only, &timeout, self.time))
+        Ok(asked::evaluate(&read_only, &timeout, self.time))
     }
 
     /// The database settings that may lose acknowledged commits in a power failure. For SQLite this program sets them
@@ -157,7 +173,7 @@ impl Db {
     ///
     /// # Errors
     /// From the database.
-    pub async fn lax(&self) -> Result<Vec<Lax>, DbErr> {
+    pub async fn durability_gaps(&self) -> Result<Vec<DurabilityGap>, DbErr> {
         if self.backend() == DbBackend::Sqlite {
             return Ok(Vec::new());
         }
@@ -165,7 +181,7 @@ impl Db {
         let row = self.writer.query_one_raw(statement).await?;
         let row = row.ok_or_else(|| DbErr::RecordNotFound("settings".to_owned()))?;
         let setting = |index: usize| row.try_get_by_index::<String>(index);
-        Ok(asked::lax(&setting(0)?, &setting(1)?, &setting(2)?))
+        Ok(asked::durability_gaps(&setting(0)?, &setting(1)?, &setting(2)?))
     }
 
     /// Whether a flush to disk has failed.
@@ -196,7 +212,7 @@ impl Db {
     ///
     /// # Errors
     /// The database cannot be read at all.
-    pub async fn damage(&self) -> Result<Option<&'static str>, DbErr> {
+    pub async fn failed_check(&self) -> Result<Option<&'static str>, DbErr> {
         for (check, expected) in [("integrity_check", Some("ok")), ("foreign_key_check", None)] {
             let statement = Statement::from_string(self.backend(), format!("PRAGMA {check}"));
             let rows = self.reader.query_all_raw(statement).await?;
@@ -231,9 +247,9 @@ impl Db {
     /// The current state of the pools.
     pub fn pools(&self) -> [PoolStats; 2] {
         let mut reader = PoolStats::of("reader", &self.reader);
-        let kept = self.kept.as_ref().map_or(0, ConnectionCache::idle);
-        let kept = u32::try_from(kept).unwrap_or(u32::MAX).min(reader.in_use);
-        (reader.in_use, reader.idle) = (reader.in_use - kept, reader.idle + kept);
+        let connection_cache = self.connection_cache.as_ref().map_or(0, ConnectionCache::idle);
+        let connection_cache = u32::try_from(connection_cache).unwrap_or(u32::MAX).min(reader.in_use);
+        (reader.in_use, reader.idle) = (reader.in_use - connection_cache, reader.idle + connection_cache);
         [reader, PoolStats::of("writer", &self.writer)]
     }
 
@@ -272,7 +288,7 @@ impl PoolStats {
 
 /// Creates the file if it is missing, accessible only to its owner whatever the umask is. SQLite gives the files
 /// beside it the same mode.
-fn own_alone(path: &Path) -> Result<(), DbErr> {
+fn create_private(path: &Path) -> Result<(), DbErr> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -280,9 +296,7 @@ fn own_alone(path: &Path) -> Result<(), DbErr> {
     match options.open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => {
-            Err(DbErr::Custom(format!("the file of the database cannot be made: {}", error.kind())))
-        }
+        Err(error) => Err(DbErr::Custom(format!("the database file cannot be created: {}", error.kind()))),
     }
 }
 
@@ -325,10 +339,10 @@ async fn interrupt_after(
 /// A reader session with a statement timeout (zero for no limit), or a writer session for `None`.
 fn session(url: &str, reading: Option<Duration>) -> Result<PgConnectOptions, DbErr> {
     if names_several_hosts(url) {
-        return Err(DbErr::Custom(format!("the address of the database {SEVERAL_HOSTS}")));
+        return Err(DbErr::Custom(format!("the database URL {SEVERAL_HOSTS}")));
     }
     let address: PgConnectOptions =
-        url.parse().map_err(|_| DbErr::Custom("the address of the database is not valid".to_owned()))?;
+        url.parse().map_err(|_| DbErr::Custom("the database URL is invalid".to_owned()))?;
     let read_only = if reading.is_some() { "on" } else { "off" };
     // Server notices would be logged and may quote values.
     let address = address

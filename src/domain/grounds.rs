@@ -15,18 +15,18 @@ use crate::{
     registry::GROUND,
 };
 
-/// A ground to be recorded.
+/// A ground to record.
 #[derive(Clone, Debug)]
 pub struct NewGround {
     /// Code of the purpose.
     pub purpose: String,
     /// Contract number, duty or balancing test.
     pub reference: Option<String>,
-    /// Since when it holds; since now otherwise.
+    /// When it begins; now by default.
     pub since: Option<DateTime<Utc>>,
-    /// Until when it holds.
+    /// When it ends.
     pub until: Option<DateTime<Utc>>,
-    /// The place of the ground in the input, for errors.
+    /// The path of the ground in the input, for errors.
     pub input_path: &'static str,
 }
 
@@ -34,7 +34,7 @@ impl NewGround {
     /// The ground that a `GroundInput` or a `ContactGroundInput` at `path` describes.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT`; the schema has refused such an input already.
+    /// `BAD_USER_INPUT`; the schema has already ruled it out.
     pub fn from_input(input: &Input, path: &'static str) -> Result<Self, Error> {
         Ok(Self {
             purpose: input.require_string("purpose")?,
@@ -45,7 +45,7 @@ impl NewGround {
         })
     }
 
-    /// Its row, made but not written.
+    /// Its row, not written yet.
     pub fn row(&self, tx: &Transaction, contact_id: Uuid) -> Model {
         Model {
             id: tx.new_id(),
@@ -63,10 +63,10 @@ impl NewGround {
         Error::bad_input(message).with_input_path(format!("{}.{name}", self.input_path))
     }
 
-    /// Whether the caller may record it: recording a ground opens the contact for its purpose.
+    /// Checks that the caller may record it: a ground makes the contact visible for its purpose.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT` for a purpose that takes no recorded ground; `FORBIDDEN` for one that the caller may not grant.
+    /// `BAD_USER_INPUT` for a purpose without recorded grounds; `FORBIDDEN` for one that the caller may not grant.
     pub fn check(&self, actor: &Actor, now: DateTime<Utc>) -> Result<(), Error> {
         let Some(purpose) = actor.policy.purpose(&self.purpose) else {
             return Err(self.invalid("purpose", "there is no such purpose"));
@@ -92,7 +92,7 @@ impl NewGround {
     }
 }
 
-/// Records a ground of a contact that exists in this transaction. The same ground again is no change.
+/// Records a ground of an existing contact. Repeating one changes nothing.
 ///
 /// # Errors
 /// As [`NewGround::check`].
@@ -124,10 +124,10 @@ pub async fn record(
     Ok(id)
 }
 
-/// Ends a ground. One that ends before that already is no change.
+/// Ends a ground. One that already ends earlier is not changed.
 ///
 /// # Errors
-/// `NOT_FOUND`; `BAD_USER_INPUT` for an end before its beginning.
+/// `NOT_FOUND`; `BAD_USER_INPUT` for an end before the beginning.
 pub async fn end(
     tx: &mut Transaction,
     actor: &Actor,

@@ -1,11 +1,12 @@
-//! Merging: two contacts turn out to be one person; all of the duplicate becomes part of the one that stays. Room: domain.
+//! Merges two contacts that turn out to be one person. Room: domain.
 //!
-//! Two contacts become one in one transaction, both locked in the order of their ids. Who merges must be able to read and write every
-//! field of a contact and of what hangs on it (derived from the registry) under a purpose that sees all. Values: `domain/contacts/merge.rs`. Consents: `domain/consents/merge.rs`;
-//! a no of either contact (withdrawn, refused, ended, objected to and not consented since) invalidates the consent of
-//! the other by an event of its own, whatever the times, so that the projection stays what the events say. The rows
-//! move, the duplicate is deleted; its entry (`entityId` the old id, `contact` the one that stays, values sealed for
-//! that one) and a provenance row link both ids, so that an erasure finds what was sealed under the old one.
+//! Both contacts are locked in id order and merged in one transaction. The caller must be able to read and write
+//! every field of a contact and of everything that refers to it (derived from the registry), under a purpose that
+//! sees all. Values: `domain/contacts/merge.rs`. Consents: `domain/consents/merge.rs`; an opt-out of either contact
+//! (withdrawn, refused, ended, objected to and not consented since) invalidates the consent of the other by an
+//! event of its own, whatever the times, so that the projection still follows from the events. Rows move, the
+//! duplicate is deleted; its entry (`entityId` the old id, `contact` the surviving one, values sealed for that one)
+//! and a provenance row link both ids, so that an erasure finds what was sealed under the old one.
 
 use entity::{
     enums::StopKind, ground, link, mail, objection, privacy_request, provenance, restriction, sign_up, stop,
@@ -28,9 +29,9 @@ use crate::{
     registry::{BLOCK, GROUND, OBJECTION, ObjectType, PRIVACY_REQUEST, PROVENANCE, RESTRICTION, STOP},
 };
 
-/// Merges the duplicate into the contact that stays. Of values see [`merge::merge`], of consents [`consents::merge::merge`]:
-/// what either has refused, withdrawn, objected to or restricted holds for both. Nothing that was declared is lost, and each
-/// row that moves leaves an entry.
+/// Merges the duplicate into the surviving contact: values by [`merge::merge`], consents by
+/// [`consents::merge::merge`]. What either has refused, withdrawn, objected to or restricted holds for both. No
+/// declaration is lost, and each moved row leaves an entry.
 ///
 /// # Errors
 /// As [`merge::lock`] and [`merge::merge`].
@@ -38,7 +39,7 @@ pub async fn merge(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result
     let pair = merge::lock(tx, actor, merge).await?;
     let merged = merge::merge(tx, pair, &merge.take).await?;
     move_links(tx, &merged).await?;
-    // Before the objections move: whose they are decides.
+    // Before the objections move: it matters whose they are.
     consents::merge::merge(tx, actor, &merged).await?;
     {
         use provenance::{Column, Entity};
@@ -66,15 +67,15 @@ pub async fn merge(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result
         merge_stops(tx, &merged).await?;
         reassign::<Entity>(tx, &merged, &STOP, Column::Id, Column::ContactId).await?;
     }
-    // After the objections moved: what the contact says itself stands, and is about every address that it has now.
+    // After the objections moved: the survivor's own opt-outs concern every address it has now.
     suppressions::reapply(tx, &merged.addresses).await?;
     merge::delete_duplicate(tx, &merged).await?;
-    // After the duplicate went: nothing is to be hung on it any more.
+    // After the duplicate is deleted: nothing may be attached to it any more.
     consents::spread_opt_outs(tx, &merged.addresses).await
 }
 
-/// Lets links, sign-ups and mails of the duplicate follow. What they open is decided when they are used: a link to an address that is
-/// not the one of the contact opens nothing. A renewal that the duplicate was asked for is not to be had any more.
+/// Moves links, sign-ups and mails of the duplicate. What they open is decided when they are used: a link to an
+/// address that the contact does not have opens nothing. Renewal links of the duplicate no longer renew anything.
 async fn move_links(tx: &Transaction, merged: &Merged) -> Result<(), Error> {
     let (from, to) = (merged.duplicate.id, merged.after.id);
     link::Entity::update_many()
@@ -83,7 +84,7 @@ async fn move_links(tx: &Transaction, merged: &Merged) -> Result<(), Error> {
         .filter(link::Column::ContactId.eq(from))
         .exec(tx.connection())
         .await?;
-    // What a link has opened was one record; of what both have become it asks anew.
+    // A link that had opened one record must ask again for the merged one.
     link::Entity::update_many()
         .col_expr(link::Column::OpenedId, Expr::value(None::<Uuid>))
         .filter(link::Column::OpenedId.eq(from))
@@ -102,7 +103,7 @@ async fn move_links(tx: &Transaction, merged: &Merged) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes one of blocks that close the same on both contacts: the later, open if one of both is. What only one of them has moves along.
+/// Merges equal blocks of both contacts: the later date, in force if one of them is. Other blocks move unchanged.
 async fn merge_blocks(tx: &mut Transaction, merged: &Merged) -> Result<(), Error> {
     use objection::{Column, Entity, Model};
     let of = |id: Uuid| {
@@ -130,7 +131,7 @@ async fn merge_blocks(tx: &mut Transaction, merged: &Merged) -> Result<(), Error
     Ok(())
 }
 
-/// Makes one of duties to tell a recipient the same of both contacts: the later, open if one of both is.
+/// Merges equal stop duties of both contacts: the later date, open if one of them is.
 async fn merge_stops(tx: &mut Transaction, merged: &Merged) -> Result<(), Error> {
     use stop::{Column, Entity, Model};
     let of = |id: Uuid| Entity::find().filter(Column::ContactId.eq(id)).lock_exclusive();
@@ -142,7 +143,7 @@ async fn merge_stops(tx: &mut Transaction, merged: &Merged) -> Result<(), Error>
         };
         let Some(existing) = own.iter().find(|existing| key(existing) == key(&stop)) else { continue };
         let open = existing.acknowledged_at.is_none() || stop.acknowledged_at.is_none();
-        // The next file tells it anew, by both ids.
+        // The next export includes it again, under both ids.
         let later = Model {
             since: existing.since.max(stop.since),
             exported_at: if open { None } else { existing.exported_at },
@@ -158,7 +159,7 @@ async fn merge_stops(tx: &mut Transaction, merged: &Merged) -> Result<(), Error>
     Ok(())
 }
 
-/// Hangs the rows of one kind over from the duplicate to the contact that stays.
+/// Moves the rows of one type from the duplicate to the surviving contact.
 async fn reassign<E>(
     tx: &mut Transaction,
     merged: &Merged,
@@ -171,7 +172,7 @@ where
     E::Model: ModelTrait<Entity = E> + IntoActiveModel<E::ActiveModel> + Clone + Sync,
     E::ActiveModel: Send,
 {
-    // Locked: some are written under their own lock alone, as requests are.
+    // Locked: some types, such as requests, are written under their own lock only.
     let rows = E::find().filter(contact_id.eq(merged.duplicate.id)).order_by_asc(id).lock_exclusive();
     for row in rows.all(tx.connection()).await? {
         let Value::Uuid(Some(row_id)) = row.get(id) else {

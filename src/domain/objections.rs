@@ -1,4 +1,4 @@
-//! Objections (Art. 21): to a purpose or a group of purposes; they hold from the next read on. Room: domain.
+//! Objections (Art. 21) to a purpose or a group of purposes; they take effect with the next read. Room: domain.
 
 use chrono::{DateTime, Utc};
 use entity::{
@@ -25,7 +25,7 @@ use crate::{
     registry::OBJECTION,
 };
 
-/// An objection to be recorded.
+/// An objection to record.
 #[derive(Clone, Debug)]
 pub struct NewObjection {
     /// Of this contact,
@@ -34,9 +34,9 @@ pub struct NewObjection {
     pub address: Option<Address>,
     /// Code of the purpose or group.
     pub purpose: String,
-    /// The channel that it is about; all where none is named.
+    /// The channel it concerns; all by default.
     pub channel: Option<Channel>,
-    /// When the person objected; now otherwise.
+    /// When the person objected; now by default.
     pub at: Option<DateTime<Utc>>,
     /// Where it was declared.
     pub source: Option<String>,
@@ -75,7 +75,7 @@ impl NewObjection {
         let Some(purpose) = actor.policy.purpose(&self.purpose) else {
             return Err(Error::bad_input("there is no such purpose").with_input_path("input.purpose"));
         };
-        // Art. 21(1) for public tasks and legitimate interests, 21(2) for direct marketing on whatever basis.
+        // Art. 21(1) for public tasks and legitimate interests, 21(2) for direct marketing on any legal basis.
         let objectable = purpose.is_group
             || purpose.basis.is_some_and(LegalBasis::can_be_objected_to)
             || purpose.grounds == Grounds::Consent;
@@ -94,14 +94,15 @@ impl NewObjection {
     }
 }
 
-/// Records an objection and gives its id, or those of every record of the person with the address. One that holds already is no change.
-/// One to advertising puts the addresses on the suppression list and blocks every record of them, so that it outlives the record.
-/// Under a purpose that sees all, an address that no contact has is put there too: then there is no id.
+/// Records an objection and returns its id, or those on every record of the person with the address. Repeating one
+/// changes nothing. An objection to advertising puts the addresses on the suppression list and blocks every record
+/// of them, so that it outlives the record. Under a purpose that sees all, an address that no contact has is listed
+/// too; then there is no id.
 ///
 /// # Errors
-/// `NOT_FOUND` when no visible contact is meant; `FORBIDDEN` for a purpose that is not the caller's own; `BAD_USER_INPUT`
-/// for one that cannot be objected to, a time in the future, and an address of several persons where it is no advertising;
-/// transient where a contact has got another address meanwhile.
+/// `NOT_FOUND` if no visible contact is concerned; `FORBIDDEN` for another purpose than the caller's;
+/// `BAD_USER_INPUT` for one that cannot be objected to, a time in the future, and an address of several persons if
+/// it is no advertising; transient if a contact got another address meanwhile.
 pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewObjection) -> Result<Vec<Uuid>, Error> {
     new.check(actor, tx.now())?;
     let target = match (&new.contact_id, &new.address) {
@@ -114,7 +115,7 @@ pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewObjection) -> 
             .await?;
     let sees_all = actor.purpose.as_ref().is_some_and(|is_own| is_own.sees_all);
     let advertising = suppressions::is_advertising(&actor.policy, &new.purpose);
-    // What is no advertising is about a person, not about an address: where nobody has it there is nothing to be kept.
+    // Other objections concern a person, not an address: without the person there is nothing to record.
     let is_listed = sees_all && new.address.is_some() && advertising;
     if !affected.is_known && !is_listed {
         return Err(contacts::not_found());
@@ -122,7 +123,7 @@ pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewObjection) -> 
     if let (Some(address), true, false) =
         (&new.address, affected.is_known && affected.contacts.is_empty(), advertising)
     {
-        // Of whom it is cannot be told, and what is no advertising never spreads.
+        // It is unknown whose objection it is, and one that is no advertising never spreads.
         let message = "several persons have this address; name the contact by its id";
         return Err(Error::bad_input(message).with_input_path(format!("input.{}", address.name())));
     }
@@ -147,7 +148,7 @@ pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewObjection) -> 
     Ok(ids)
 }
 
-/// Records the objection of one contact, which is locked; gives its id and since when it holds.
+/// Records the objection of one locked contact; returns its id and since when it holds.
 async fn object(
     tx: &mut Transaction,
     actor: &Actor,
@@ -155,7 +156,7 @@ async fn object(
     new: &NewObjection,
 ) -> Result<(Uuid, DateTime<Utc>), Error> {
     let declared = latest_consent(tx, actor, contact_id, &new.purpose).await?;
-    // Not before what was declared by then, whatever the clocks say.
+    // Not before earlier declarations, whatever the clocks say.
     let at = new.at.unwrap_or_else(|| declared.unwrap_or(tx.now()).max(tx.now()));
     let existing = Entity::find()
         .filter(objection::Column::ContactId.eq(contact_id))
@@ -163,16 +164,16 @@ async fn object(
         .filter(objection::Column::Kind.eq(StopKind::Objection))
         .all(tx.connection())
         .await?;
-    // A repeat without a time of its own says nothing new, unless the person has consented since.
+    // A repeat without a time says nothing new, unless the person has consented since.
     let mut existing = existing.into_iter();
     let same = existing.find(|existing| match new.at {
-        // One that the person has taken back since is not said again by who tells of that time.
+        // One that the person has revoked since is not restored by repeating its time.
         Some(at) => {
             existing.channel == new.channel
                 && (existing.objected_at == at || (existing.objected_at > at && existing.ended_at.is_some()))
         }
         None if existing.ended_at.is_some() => false,
-        // One that names no channel says as much already.
+        // One without a channel covers it.
         None => {
             (existing.channel.is_none() || existing.channel == new.channel)
                 && declared.is_none_or(|declared| declared <= existing.objected_at)
@@ -200,7 +201,7 @@ async fn object(
     Ok((id, since))
 }
 
-/// When the person last declared a consent to the purpose, or to a kind of the group.
+/// When the person last consented to the purpose, or to a kind of the group.
 async fn latest_consent(
     tx: &Transaction,
     actor: &Actor,
@@ -217,7 +218,7 @@ async fn latest_consent(
     Ok(consents.iter().filter_map(|consent| consent.declared_at).max())
 }
 
-/// Ends an objection that the person takes back. One that has ended already is no change.
+/// Ends an objection that the person revokes. One that has already ended is not changed.
 ///
 /// # Errors
 /// `NOT_FOUND`; `BAD_USER_INPUT` for an end in the future or before the objection.
@@ -249,7 +250,7 @@ pub async fn end(
     let after = Model { ended_at: Some(at), ..before.clone() };
     let changes = tx.update::<Entity>(&OBJECTION, &before, &after).await?;
     tx.record(entry("endObjection", id, contact_id, changes)).await?;
-    // The person wants it again on this record, whoever else reads at its addresses.
+    // The person wants it again on this record, whoever else uses its addresses.
     suppressions::lift_blocks(tx, contact_id, &before.purpose_code, before.channel, at).await
 }
 

@@ -18,7 +18,7 @@ use crate::{
     registry::RECIPIENT,
 };
 
-/// A recipient to be made.
+/// A recipient to create.
 #[derive(Clone, Debug)]
 pub struct NewRecipient {
     /// Name.
@@ -29,7 +29,7 @@ pub struct NewRecipient {
     pub country: Option<String>,
     /// Basis of a transfer to a third country.
     pub transfer_mechanism: Option<String>,
-    /// Until when the contract runs.
+    /// When the contract ends.
     pub contract_until: Option<NaiveDate>,
 }
 
@@ -52,7 +52,7 @@ impl NewRecipient {
     }
 }
 
-/// Makes a recipient.
+/// Creates a recipient.
 ///
 /// # Errors
 /// `INTERNAL` from the database.

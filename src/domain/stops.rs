@@ -1,10 +1,12 @@
-//! What recipients are told to stop, and that they did: duties that noes have made (Art. 7(3), 19, 21). Room: domain.
+//! Stop duties: what recipients must be told to stop after opt-outs, and their acknowledgements (Art. 7(3), 19,
+//! 21). Room: domain.
 //!
-//! Before an operation of a token with a recipient reads persons, `graphql` notes recipient and purpose in
-//! `recipient_use` (a day at a time; what the process remembers only saves statements). `suppressions::declare` makes
-//! a row of `stop` for each use and each record that could be read then, by one statement; `stops` tells them and
-//! notes what was done. A no holds the lock of all uses SHARED, who begins to use a purpose takes it EXCLUSIVE: so a
-//! read either sees the no, or the no finds the use. It comes before the identities, by the same statement.
+//! Before an operation of a token with a recipient reads personal data, `graphql` records recipient and purpose in
+//! `recipient_use` (once a day; the process's cache only saves statements). `suppressions::declare` creates a row
+//! of `stop` for each use and each record that could have been read, in one statement; `stops` exports them and
+//! records acknowledgements. An opt-out holds the lock of all uses SHARED, a recipient that starts to use a purpose
+//! takes it EXCLUSIVE: so a read either sees the opt-out, or the opt-out finds the use. This lock comes before the
+//! identities, in the same statement.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -34,21 +36,21 @@ use crate::{
     registry::{DataCategory, RECIPIENT},
 };
 
-/// Duties that are looked at together.
+/// Duties in one page.
 const PAGE_SIZE: u64 = 500;
 
 /// A line of a stop file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// What is acknowledged once it is done.
+    /// The batch to acknowledge.
     pub batch: Uuid,
-    /// The contact, by an id that the recipient may know it by.
+    /// The contact, under an id that the recipient may know.
     pub contact_id: Uuid,
     /// The purpose that ends.
     pub purpose: String,
-    /// The channel; all where it is none.
+    /// The channel; all if absent.
     pub channel: Option<Channel>,
-    /// Kind of the address that it is about.
+    /// Kind of the address it concerns.
     pub address_kind: Option<ContactPointKind>,
     /// SHA-256 of the mailbox or number, hexadecimal.
     pub address_sha256: Option<String>,
@@ -56,19 +58,19 @@ pub struct Line {
     pub since: DateTime<Utc>,
 }
 
-/// What was told.
+/// The result of an export.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StopReport {
-    /// How many duties.
+    /// The number of duties.
     pub stops: u64,
     /// Their batches.
     pub batches: BTreeSet<Uuid>,
 }
 
-/// The recipient with this id, or else the one with this name.
+/// The recipient with this id, or with this name.
 ///
 /// # Errors
-/// `NOT_FOUND`; `BAD_USER_INPUT` where several have the name.
+/// `NOT_FOUND`; `BAD_USER_INPUT` if several have the name.
 pub async fn find_recipient<C: ConnectionTrait>(connection: &C, id_or_name: &str) -> Result<Uuid, Error> {
     let not_found = || Error::new(Code::NotFound, "there is no such recipient");
     if let Ok(id) = Uuid::try_parse(id_or_name) {
@@ -84,8 +86,9 @@ pub async fn find_recipient<C: ConnectionTrait>(connection: &C, id_or_name: &str
     }
 }
 
-/// Gives each duty of a recipient that is not acknowledged to `each`, and notes in which batch it was told first, so that a file that
-/// was lost can be written again. What the person has taken back since is passed over. What is written counts once `tx` is committed.
+/// Passes each unacknowledged duty of a recipient to `each`, and records the batch of its first export, so that a
+/// lost file can be written again. Duties that the person has revoked since are skipped. The export counts once
+/// `tx` is committed.
 ///
 /// # Errors
 /// `INTERNAL` from the database, and what `each` gives.
@@ -142,11 +145,11 @@ pub async fn export(
     Ok(report)
 }
 
-/// Notes that a recipient did what a batch told it, and gives of how many duties. A repeat is no change; what was told again since
-/// stays open.
+/// Records that a recipient acknowledged a batch, and returns the number of duties. A repeat changes nothing;
+/// duties exported again since stay open.
 ///
 /// # Errors
-/// `NOT_FOUND` for a batch that this recipient was never told.
+/// `NOT_FOUND` for a batch that this recipient was never given.
 pub async fn acknowledge(tx: &mut Transaction, recipient: Uuid, batch: Uuid) -> Result<u64, Error> {
     tx.lock_uses(LockMode::Exclusive).await?;
     let batch_rows =
@@ -171,7 +174,7 @@ pub async fn acknowledge(tx: &mut Transaction, recipient: Uuid, batch: Uuid) -> 
     Ok(done)
 }
 
-/// The same by `actor`: a recipient for itself, others under a purpose that sees all.
+/// Acknowledges as `actor`: a recipient for itself, others under a purpose that sees all.
 ///
 /// # Errors
 /// `FORBIDDEN` for another recipient; `NOT_FOUND` as [`acknowledge`].
@@ -207,7 +210,7 @@ fn entry(action: &'static str, recipient: Uuid, details: serde_json::Value) -> E
     }
 }
 
-/// Under which other ids recipients may know the contacts of `stops`: those of contacts that became part of them.
+/// Former ids of the contacts of `stops` that recipients may know: those of contacts merged into them.
 async fn former_ids(tx: &Transaction, stops: &[&Model]) -> Result<HashMap<Uuid, Vec<Uuid>>, Error> {
     use contact_merge::{Column, Entity};
     let contacts: BTreeSet<Uuid> = stops.iter().map(|stop| stop.contact_id).collect();
@@ -222,11 +225,11 @@ async fn former_ids(tx: &Transaction, stops: &[&Model]) -> Result<HashMap<Uuid, 
 /// A consent by contact, purpose and channel.
 type ConsentKey = (Uuid, String, String);
 
-/// What persons want again since they said no.
+/// Consents and opt-outs since the duties arose.
 struct RenewedWishes {
-    /// Consents in force, with the key of the address that they are bound to.
+    /// Consents in force, with the key of the address they are bound to.
     consents: BTreeMap<ConsentKey, Option<String>>,
-    /// What stands against a purpose or group still: contact, code and channel, all where it is none.
+    /// Opt-outs in force: contact, purpose or group, and channel; all channels if `None`.
     opt_outs: Vec<(Uuid, String, Option<Channel>)>,
 }
 
@@ -279,8 +282,8 @@ impl RenewedWishes {
         Ok(Self { consents, opt_outs })
     }
 
-    /// Whether the person wants again what `stop` ends. What rests on consent is wanted once a consent to it holds, on that channel and
-    /// for that address; anything else once nothing stands against it.
+    /// Whether the person wants again what `stop` ends: for a purpose on consent, once a consent is in force on
+    /// that channel for that address; otherwise once no opt-out remains.
     fn is_wanted_again(&self, tx: &Transaction, stop: &Model) -> bool {
         let Some(purpose) = tx.policy().purpose(&stop.purpose_code) else { return false };
         if purpose.grounds != Grounds::Consent {

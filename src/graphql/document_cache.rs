@@ -1,6 +1,6 @@
-//! Documents that were parsed and validated of late, and what is known of their variables. Room: graphql.
+//! Cache of parsed and validated documents, and which of their variables have been validated. Room: graphql.
 //!
-//! A document is the same for everybody: what is kept of it is what it says, never what somebody may do or has read.
+//! A document is the same for every caller: the cache holds its content, never what a caller may do or has read.
 
 use std::{
     collections::HashMap,
@@ -36,21 +36,21 @@ const MAX_VARIANTS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Document {
     pub(super) parsed: ExecutableDocument,
-    /// With which operation and which variables given it was found valid.
+    /// The operation and variables with which it has been validated.
     valid: Mutex<Vec<Arc<OperationVariant>>>,
 }
 
-/// One of the operations of a document, with some of its variables given.
+/// One operation of a document, with some of its variables provided.
 #[derive(Debug)]
 pub(super) struct OperationVariant {
     name: Option<String>,
-    /// Names of the given variables that the operation declares, in the order of their declaration.
+    /// Names of the provided variables that the operation declares, in the order of their declaration.
     provided: Vec<String>,
-    /// Those of them that are nothing but the id of something: a plan holds whatever they are.
+    /// Those of them that are only used as the id of a row: a plan is valid for any value of them.
     pub(super) runtime_variables: Vec<String>,
 }
 
-/// Those of late, by their text.
+/// Recently used documents, keyed by their text.
 #[derive(Debug)]
 pub(super) struct DocumentCache(Cache<Box<str>, Arc<Document>>);
 
@@ -63,7 +63,7 @@ impl DocumentCache {
         self.0.get(text)
     }
 
-    /// Keeps a document that was found valid.
+    /// Stores a validated document.
     pub(super) fn insert(&self, text: String, document: Arc<Document>) {
         let weight = text.len() + OVERHEAD_BYTES;
         self.0.insert(text.into_boxed_str(), document, weight);
@@ -75,8 +75,8 @@ impl Document {
         Self { parsed, valid: Mutex::default() }
     }
 
-    /// The choice of `name` with `variables`, where the document was found valid with the same ones given, and the values fit
-    /// what is declared for them: then validation would find nothing.
+    /// The variant for `name` and `variables`, if the document has been validated with the same variables and the
+    /// values match their declared types: then validation would find nothing.
     pub(super) fn validated_variant(
         &self,
         name: Option<&str>,
@@ -96,7 +96,7 @@ impl Document {
         (accepted && variant.runtime_variables.iter().all(is_short)).then_some(variant)
     }
 
-    /// Notes that it was found valid with `variables` for the operation `name`.
+    /// Records that the document is valid with `variables` for the operation `name`.
     pub(super) fn mark_valid(&self, name: Option<&str>, variables: &Map<String, Json>) {
         let Some(operation) = get_operation(&self.parsed, name) else { return };
         let mut valid = self.valid.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,7 +114,8 @@ impl Document {
 }
 
 impl OperationVariant {
-    /// Values of the given variables that are not [runtime variables](OperationVariant::runtime_variables), as JSON, in the order of their declaration.
+    /// Values of the provided variables that are not [runtime variables](OperationVariant::runtime_variables), as JSON,
+    /// in the order of their declaration.
     pub(super) fn values(&self, variables: &Map<String, Json>) -> String {
         let mut values = String::new();
         for name in self.provided.iter().filter(|name| !self.runtime_variables.contains(name)) {
@@ -138,7 +139,7 @@ impl OperationVariant {
     }
 }
 
-/// The operation called `name`; without a name the only one.
+/// The operation called `name`; without a name, the only one.
 fn get_operation<'d>(
     document: &'d ExecutableDocument,
     name: Option<&str>,
@@ -163,7 +164,7 @@ fn provided<'d>(
     names.filter(|name| variables.contains_key(*name))
 }
 
-/// Variables of a query that are used as the id of something that is asked for by its id, and nowhere else.
+/// Variables of a query that are used only as the id of a row selected by its id.
 fn runtime_variables<'d>(
     document: &'d ExecutableDocument,
     operation: &'d OperationDefinition,
@@ -185,11 +186,11 @@ fn runtime_variables<'d>(
     for fragment in document.fragments.values() {
         count_variable_uses(&fragment.node.selection_set.node, &mut used);
     }
-    // What decides whether something is skipped is no id: directives are counted as uses too.
+    // A variable that decides whether a field is skipped is not an id: uses in directives count too.
     ids.into_iter().filter(|(name, times)| used.get(name) == Some(times)).map(|(name, _)| name).collect()
 }
 
-/// The variable that a root field takes the id of its row from.
+/// The variable that holds the id of the row of a root field.
 fn id_variable(field: &Field) -> Option<&str> {
     let root = root_field(field.name.node.as_str())?;
     let RootKind::One(object) = root.kind else { return None };

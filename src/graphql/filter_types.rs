@@ -1,4 +1,4 @@
-//! Filters and orders of the schema, derived from the comparable fields of the registry. Room: graphql.
+//! Filter and order types of the schema, derived from the filterable fields of the registry. Room: graphql.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// The filter type for values of `field`, where lists can be filtered by it.
+/// The filter type for `field`, if lists can be filtered by it.
 fn filter_type(field: &Field) -> Option<String> {
     match field.source {
         _ if !field.filterable => None,
@@ -35,7 +35,7 @@ fn filter_type(field: &Field) -> Option<String> {
     }
 }
 
-/// What comparing by a field needs: to read it in full, and of a link something behind it.
+/// The requirements for comparing by a field: reading it in full and, for a relation, reading its target type.
 fn comparison_requirements(object: &ObjectType, field: &Field) -> Vec<Requirement> {
     let mut requirements = vec![Requirement::Can(Action::Read, format!("{}.{}", object.name, field.name))];
     if let FieldSource::One { object, .. } = field.source {
@@ -44,7 +44,7 @@ fn comparison_requirements(object: &ObjectType, field: &Field) -> Vec<Requiremen
     requirements
 }
 
-/// Registers filter, order and order field of a connection.
+/// Adds the filter, order and order field types of a connection.
 pub(super) fn with_connection_inputs(model: Model, object: &ObjectType, plural: &str) -> Model {
     let name = format!("{plural}Filter");
     let nested = || TypeRef::named_nn_list(&name);
@@ -100,7 +100,7 @@ fn is_null() -> MemberDef {
     comparison("isNull", TypeRef::BOOLEAN, "Whether there is no value.")
 }
 
-/// Registers what all filters and orders share.
+/// Adds the types that all filters and orders share.
 pub(super) fn with_shared_filters(model: Model) -> Model {
     let text = Type::input("TextFilter", "Compares text, case and accents aside.")
         .field(comparison("eq", TypeRef::STRING, "Equal."))
@@ -148,7 +148,7 @@ pub(super) fn with_shared_filters(model: Model) -> Model {
     })
 }
 
-/// Registers what mutations take, each type once.
+/// Adds the input types of mutations, each once.
 pub(super) fn with_mutation_inputs(mut model: Model) -> Model {
     let mut seen = BTreeSet::new();
     for mutation in MUTATIONS {
@@ -166,7 +166,7 @@ fn with_input_type(mut model: Model, ty: &'static InputType, seen: &mut BTreeSet
         match field.kind {
             InputKind::Object(nested) => model = with_input_type(model, nested, seen),
             InputKind::FieldNames(object) if seen.insert(field_enum_name(object)) => {
-                // Names are given where the fields are changed.
+                // Field names are accepted where the fields can be updated.
                 let values = object.writable_fields().map(|(field, _)| {
                     let right = Right::OnField(Action::Update, object, field);
                     MemberDef::value(field.enum_name(), field.doc).requires(requirements_of(&right))
@@ -181,14 +181,14 @@ fn with_input_type(mut model: Model, ty: &'static InputType, seen: &mut BTreeSet
     model.register(input)
 }
 
-/// The members that an input field or an argument is given by: its name and, where there is one, its old name. Where there are two,
-/// neither is required by its type.
+/// The members for an input field or an argument: its name and its old name, if there is one. If there are two, neither
+/// is required by its type.
 pub(super) fn input_members(field: &InputField) -> Vec<MemberDef> {
     let member = |field: &InputField, doc: &str| {
         let requirements = field.right.iter().flat_map(requirements_of);
         MemberDef::new(field.name, input_type_ref(field), doc).requires(requirements)
     };
-    let Some(deprecated) = field.former() else { return vec![member(field, field.doc)] };
+    let Some(deprecated) = field.as_deprecated() else { return vec![member(field, field.doc)] };
     let current = match field.required {
         true => member(field, &format!("{} Must be given.", field.doc)).must_be_given(),
         false => member(field, field.doc),

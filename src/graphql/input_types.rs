@@ -1,7 +1,7 @@
-//! Whether values of variables have the types that are declared for them, without a document. Room: graphql.
+//! Checks whether variable values match their declared types, without a document. Room: graphql.
 //!
-//! It never says yes where validation would say no: a document that was validated with other values needs no validation for
-//! values that fit. Where it says no, validation finds out, and says why.
+//! The check never accepts a value that validation would reject, so a document that was validated with other values
+//! needs no validation for accepted ones. For a rejected value, validation runs and reports the reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,18 +11,18 @@ use async_graphql::{
 };
 use serde_json::Value as Json;
 
-/// What an input type takes.
+/// The values that an input type accepts.
 #[derive(Debug)]
 pub(super) enum InputShape {
-    /// One of these words.
+    /// One of these enum values.
     Enum(BTreeSet<String>),
     /// An object with these members.
     Input(BTreeMap<String, TypeRef>),
-    /// Text in a form of its own.
+    /// Text of a custom scalar.
     Text,
 }
 
-/// The input types by name, without those that are built in.
+/// The input types by name, without the built-in ones.
 #[derive(Debug, Default)]
 pub(super) struct InputTypes(BTreeMap<String, InputShape>);
 
@@ -34,7 +34,7 @@ impl InputTypes {
         Self(input_types.into_iter().collect())
     }
 
-    /// Whether `value` surely fits `declared`. Null never does.
+    /// Whether `value` certainly matches `declared`. Null never does.
     pub(super) fn accepts(&self, declared: &Type, value: &Json) -> bool {
         match (&declared.base, value) {
             (_, Json::Null) => false,

@@ -1,10 +1,11 @@
-//! The GraphQL face: the schema, made from the registry, and the pipeline from text to answer. Room: graphql.
+//! The GraphQL interface: the schema, derived from the registry, and the pipeline from request to response.
+//! Room: graphql.
 //!
-//! A document that was found valid is kept as parsed (`graphql/document_cache.rs`); it is not validated again for
-//! variables that surely fit what is declared for them (`graphql/input_types.rs`; in doubt validation decides). The plan
-//! of a query is kept for callers with the very same table of decisions (`graphql/plan_cache.rs`): another policy, role,
-//! purpose or narrowing is another table. Mutations, introspection, pages behind a cursor and what tells of the
-//! caller are planned each time. No row, credential, consent or decision about a row is ever kept.
+//! Validated documents are cached in parsed form (`graphql/document_cache.rs`). They are not validated again for
+//! variables that certainly match their declared types (`graphql/input_types.rs`; in doubt, validation decides). The
+//! plan of a query is cached for callers with the same decision table (`graphql/plan_cache.rs`): another policy, role,
+//! purpose or field restriction has another table. Mutations, introspection, pages after a cursor and fields about the
+//! caller are planned each time. No row, credential, consent or decision about a row is ever cached.
 
 mod consent_state;
 mod document_cache;

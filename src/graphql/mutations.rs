@@ -126,7 +126,9 @@ async fn write(
             MutationResult::for_id(consents::record(tx, actor, &NewConsent::from_input(input)?).await?)
         }
         MutationKind::RequestConsent => {
-            let consent = signups::request(tx, app, actor, &signups::Request::from_input(input)?).await?;
+            let consent =
+                signups::request_consent(tx, app, actor, &signups::ConsentRequest::from_input(input)?)
+                    .await?;
             MutationResult::for_ids(consent.into_iter().collect())
         }
         MutationKind::RenewConsent => {
@@ -167,7 +169,7 @@ async fn write(
             new.check_grant(actor)?;
             new.check_use(&actor.policy)?;
             let (id, token) = access_tokens::create(tx, &actor.policy, new).await?;
-            MutationResult { ids: vec![id], secret: Some(token.reveal().to_owned()) }
+            MutationResult { ids: vec![id], secret: Some(token.expose_secret().to_owned()) }
         }
         MutationKind::RevokeAccessToken => {
             let id = id("accessTokenId")?;

@@ -1,4 +1,4 @@
-//! One operation from document to answer: parse, bound, validate, plan, read, write. Room: graphql.
+//! One operation from document to response: parse, check limits, validate, plan, read, write. Room: graphql.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -33,67 +33,67 @@ use crate::{
     },
 };
 
-/// Who counts what operations cost.
+/// Charges the cost of operations.
 pub trait CostMeter: std::fmt::Debug + Send + Sync {
-    /// Takes `cost` from what the caller may still spend.
+    /// Deducts `cost` from the caller's remaining budget.
     ///
     /// # Errors
-    /// `RATE_LIMITED`; `QUERY_TOO_COMPLEX` for what costs more than can ever be spent at once.
+    /// `RATE_LIMITED`; `QUERY_TOO_COMPLEX` if the cost exceeds the whole budget.
     fn charge(&self, cost: u64) -> Result<(), Error>;
 }
 
-/// What a client asks.
+/// A GraphQL request.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// The document.
     pub query: String,
-    /// Which of its operations.
+    /// The operation to run.
     pub operation_name: Option<String>,
     /// Variables.
     pub variables: serde_json::Map<String, serde_json::Value>,
-    /// Whether the client prefers failure to a partial answer.
+    /// Whether the client prefers failure to a partial response.
     pub strict: bool,
     /// The client's key for safe retries of mutations.
     pub idempotency: Option<Idempotency>,
-    /// Whether nothing may be written: the request came by a safe method.
+    /// Whether the request came by a safe HTTP method, so that nothing may be written.
     pub safe: bool,
-    /// Who counts what it costs beyond 1, before anything is read or written.
+    /// Charged with the cost beyond 1 before anything is read or written.
     pub meter: Option<Arc<dyn CostMeter>>,
 }
 
-/// How far an operation came.
+/// How far an operation got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was executed; the answer may still hold errors.
+    /// It was executed; the response may still contain errors.
     Executed,
-    /// The document does not parse, does not fit the schema or asks for too much; nothing was executed.
+    /// The document does not parse, does not match the schema or exceeds a limit; nothing was executed.
     Invalid,
-    /// A mutation that came by a safe method; nothing was executed.
+    /// A mutation sent by a safe HTTP method; nothing was executed.
     Unsafe,
-    /// It was refused as a whole.
+    /// The whole operation was refused.
     Refused(Code),
 }
 
-/// The whole answer.
+/// The complete response.
 #[derive(Clone, Debug)]
 pub struct Response {
-    /// The response, JSON.
+    /// The JSON body.
     pub body: Vec<u8>,
-    /// How far the operation came.
+    /// How far the operation got.
     pub outcome: Outcome,
 }
 
-/// Answers operations.
+/// Executes operations.
 pub struct Pipeline {
-    /// The whole schema, which documents are validated by.
+    /// The complete schema, against which documents are validated.
     schema: Schema,
-    /// What its input types take.
+    /// The values that its input types accept.
     input_types: InputTypes,
     schema_views: SchemaViewCache,
     pub(super) limits: Limits,
     documents: DocumentCache,
     plans: PlanCache,
-    /// What recipients got of late.
+    /// Which recipients have received data recently.
     pub(super) uses: Uses,
 }
 
@@ -101,7 +101,7 @@ pub struct Pipeline {
 const READ_BACK_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Pipeline {
-    /// An engine over the schema of the registry.
+    /// A pipeline for the schema of the registry.
     ///
     /// # Errors
     /// `INTERNAL` when the registry contradicts itself.
@@ -109,7 +109,7 @@ impl Pipeline {
         Self::with_limits(Limits::default())
     }
 
-    /// An engine with limits of its own.
+    /// A pipeline with the given limits.
     ///
     /// # Errors
     /// `INTERNAL` when the registry contradicts itself.
@@ -123,7 +123,7 @@ impl Pipeline {
         Ok(Self { schema, input_types, schema_views, limits, documents, plans, uses })
     }
 
-    /// Parses a document. What the parser says may quote the document, and with it values: only the place is told.
+    /// Parses a document. A parser message may quote values from the document, so the error only reports the position.
     pub(super) fn parse(&self, query: &str) -> Result<ExecutableDocument, Vec<ResponseError>> {
         check_source(query, &self.limits).map_err(|error| vec![ResponseError::new(error)])?;
         parse_query(query).map_err(|error| {
@@ -143,8 +143,8 @@ impl Pipeline {
         self.schema.sdl()
     }
 
-    /// The schema as far as `actor` may use it, in the schema definition language; without a purpose what the purposes of its
-    /// credential permit, each by itself.
+    /// The part of the schema that `actor` may use, in the schema definition language. Without a purpose it covers what
+    /// each purpose of the credential permits by itself.
     ///
     /// # Errors
     /// `INTERNAL` when the registry contradicts itself.
@@ -152,7 +152,7 @@ impl Pipeline {
         Ok(self.schema_views.view_for(actor)?.sdl().to_owned())
     }
 
-    /// Answers `request` for `actor`.
+    /// Executes `request` for `actor`.
     pub async fn execute(&self, app: &App, actor: &Actor, request: Request) -> Response {
         let mut timer = OperationTimer::start();
         let deadline = Instant::now() + self.limits.operation_time();
@@ -181,7 +181,7 @@ impl Pipeline {
         }
     }
 
-    /// The document `query`, parsed now or of late.
+    /// The parsed document of `query`, from the cache if possible.
     fn document(&self, query: &str) -> Result<Arc<Document>, Vec<ResponseError>> {
         match self.documents.get(query) {
             Some(document) => Ok(document),
@@ -189,7 +189,7 @@ impl Pipeline {
         }
     }
 
-    /// The plan of a request, made now or of late; or the answer to one that is not executed.
+    /// The plan of a request, from the cache if possible; or the response to a request that is not executed.
     async fn plan(
         &self,
         app: &App,
@@ -240,7 +240,8 @@ impl Pipeline {
         Ok(Ok(PlannedOperation { plan, introspection }))
     }
 
-    /// What is wrong with the document by the whole schema, as `actor` may be told it. Everything of it is skip_all_fields: nothing runs.
+    /// Validates the document against the complete schema and returns the errors that `actor` may see. Every field is
+    /// skipped, so nothing runs.
     ///
     /// # Errors
     /// `INTERNAL` when the registry contradicts itself.
@@ -254,7 +255,7 @@ impl Pipeline {
         let mut request = AgRequest::new("").variables(variables).only_introspection();
         request.operation_name = name.map(str::to_owned);
         request.set_parsed_query(skip_all_fields(document.clone()));
-        // As a stream, which takes subscriptions too; one of which everything is skip_all_fields ends without a word.
+        // As a stream, to accept subscriptions too; a subscription whose fields are all skipped ends without an event.
         let response = self.schema.execute_stream(request).next().await;
         match response.map(|response| response.errors) {
             Some(errors) if !errors.is_empty() => {
@@ -297,10 +298,10 @@ impl Pipeline {
         let mut executor = Executor::new(plan, app, actor, &request.variables)?;
         let mut response = ResponseParts { data: None, errors, withheld: Vec::new(), masked: &plan.masked };
         let mut data = Vec::with_capacity(plan.roots.len());
-        // One after the other: mutations in the order of the document, each done before the next begins.
+        // Sequentially: mutations run in document order, each before the next begins.
         for root in &plan.roots {
             let json = match root.answered_by() {
-                // Apart, so that what only reads does not carry the room for it along: it is twenty times as much.
+                // Boxed, so that the future of a read does not reserve space for it: it is twenty times as large.
                 AnsweredBy::Mutation(planned) => {
                     let idempotency = request.idempotency.as_ref();
                     let uses = plan.reads_personal_data.then_some(&self.uses);
@@ -343,13 +344,13 @@ impl Pipeline {
     }
 }
 
-/// What is to be done, and what introspection has answered already.
+/// The plan, and the result of introspection.
 struct PlannedOperation {
     plan: Arc<Plan>,
     introspection: Json,
 }
 
-/// Runs a mutation, which is never cut in half: begun in time it goes on to its end.
+/// Runs a mutation. A mutation that starts in time is never aborted.
 async fn run_mutation(
     (app, uses): (&App, Option<&Uses>),
     actor: &Actor,
@@ -367,10 +368,10 @@ async fn run_mutation(
     if timing == EntryTiming::Deferred {
         let message =
             "this was done, and its entry in the audit log follows; until then nothing of it is shown";
-        return Err(Error::new(Code::AuditUnavailable, message).but_done());
+        return Err(Error::new(Code::AuditUnavailable, message).after_commit());
     }
     executor.refresh(app);
-    // It is done, whatever comes of reading it back.
+    // The write is done, even if reading it back fails.
     let deadline = deadline.max(Instant::now() + READ_BACK_TIMEOUT);
     let read = async {
         if let Some(uses) = uses {
@@ -383,11 +384,11 @@ async fn run_mutation(
             code @ (Code::TimedOut | Code::AuditUnavailable) => code,
             _ => Code::Internal,
         };
-        Error::new(code, "this was done, but what it made cannot be read now").but_done()
+        Error::new(code, "this was done, but what it made cannot be read now").after_commit()
     })
 }
 
-/// What is not there by `deadline` is given up; what would begin after it is not begun.
+/// Cancels `work` at `deadline`; does not start it after that.
 async fn with_deadline<T>(
     deadline: Instant,
     work: impl Future<Output = Result<T, Error>>,
@@ -409,7 +410,7 @@ fn introspection_value(data: &Json, key: &str) -> Result<String, Error> {
     serde_json::to_string(&value).map_err(|_| Error::internal("introspection could not be written"))
 }
 
-/// The security log: who was refused what and why, and no value.
+/// Writes to the security log who was refused what and why, without any value.
 pub(super) fn log_refusal(error: &Error, actor: &Actor, planned: Option<&PlannedMutation>) {
     if !matches!(error.code, Code::Forbidden | Code::ForbiddenField | Code::NotFound | Code::Held) {
         return;

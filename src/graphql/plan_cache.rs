@@ -1,8 +1,8 @@
-//! Plans of queries that were made of late, for callers with the same decisions. Room: graphql.
+//! Cache of query plans for callers with the same decisions. Room: graphql.
 //!
-//! A plan says which columns are read and how they are written; rows are found by the statement of each run, which carries the row
-//! rule and the instant. It is bound to the very table of decisions it was made with: under another policy, role, purpose or
-//! narrowing there is another table, and so another plan.
+//! A plan says which columns are read and how they are written. Rows are found by the statement of each run, which
+//! carries the row rule and the instant. A plan belongs to the decision table that it was made with: another policy,
+//! role, purpose or field restriction has another table, and so another plan.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use crate::{auth::actor::Actor, base::cache::Cache, engine::Plan, policy::Decisi
 /// Most columns, fields and values of all plans that are kept; each takes some 200 bytes.
 const MAX_CACHED_PARTS: usize = 32 * 1024;
 
-/// What a plan depends on.
+/// Everything that a plan depends on.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct PlanKey {
     document: ByAddress<Arc<Document>>,
     variant: ByAddress<Arc<OperationVariant>>,
     table: ByAddress<Arc<DecisionTable>>,
-    /// Values of the variables that are no mere ids, as JSON, in the order of their declaration.
+    /// Values of the variables that are not runtime variables, as JSON, in the order of their declaration.
     values: String,
 }
 
@@ -41,7 +41,7 @@ impl PlanKey {
     }
 }
 
-/// Those of late.
+/// Recently used plans.
 pub(super) struct PlanCache(Cache<PlanKey, Arc<Plan>>);
 
 impl PlanCache {
@@ -53,7 +53,7 @@ impl PlanCache {
         self.0.get(key)
     }
 
-    /// Keeps a plan that may be used again.
+    /// Stores a cacheable plan.
     pub(super) fn insert(&self, key: PlanKey, plan: Arc<Plan>) {
         let weight = plan.weight() + key.values.len() / 64 + 16;
         self.0.insert(key, plan, weight);

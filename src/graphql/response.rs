@@ -1,4 +1,5 @@
-//! The response as JSON: data in the order of the plan, errors once per coordinate, what was withheld or masked. Room: graphql.
+//! The response as JSON: data in the order of the plan, one error per coordinate, and what was withheld or masked.
+//! Room: graphql.
 
 use async_graphql::Pos;
 
@@ -16,7 +17,7 @@ use crate::{
 pub(super) struct ResponseError {
     pub(super) error: Error,
     pub(super) positions: Vec<Pos>,
-    /// The root field that is null because of it.
+    /// The root field that is null because of this error.
     pub(super) root: Option<String>,
 }
 
@@ -29,7 +30,7 @@ impl ResponseError {
         Self { root: Some(key.to_owned()), ..Self::new(error) }
     }
 
-    /// A denial of a read has no path, since it stands for every row; bad input and a refused mutation have the path of
+    /// A denied read has no path, because it applies to every row; bad input and a refused mutation have the path of
     /// their root field.
     pub(super) fn from_denial(denial: &Denial, writes: bool) -> Self {
         let is_denied = matches!(denial.error.code, Code::Forbidden | Code::ForbiddenField);
@@ -78,7 +79,7 @@ impl ResponseError {
     }
 }
 
-/// Problems as a JSON list, as the sub-protocol of WebSockets takes them.
+/// Errors as a JSON list, as the WebSocket sub-protocol expects them.
 pub(super) fn errors_json(errors: &[ResponseError], actor: &Actor) -> String {
     let purpose = actor.purpose.as_ref().map(|purpose| purpose.code.as_str());
     let mut out = String::from("[");
@@ -90,7 +91,7 @@ pub(super) fn errors_json(errors: &[ResponseError], actor: &Actor) -> String {
     out
 }
 
-/// A response in the making.
+/// The parts of a response.
 pub(super) struct ResponseParts<'a> {
     /// Response keys with their JSON; `None` when nothing was executed.
     pub(super) data: Option<Vec<(String, String)>>,
@@ -155,7 +156,7 @@ impl ResponseParts<'_> {
     }
 }
 
-/// An error before an actor is known, as a JSON list.
+/// An error that occurs before the actor is known, as a JSON list.
 pub fn error_list(error: &Error, request_id: &str) -> String {
     let mut out = String::from("[");
     ResponseError::new(error.clone()).write(&mut out, request_id, None);
@@ -168,7 +169,7 @@ pub fn errors_for(error: &Error, actor: &Actor) -> String {
     errors_json(&[ResponseError::new(error.clone())], actor)
 }
 
-/// The body of an answer to a request that was refused before an operation was known.
+/// The response body for a request that is refused before its operation is known.
 pub fn error_body(error: &Error, request_id: &str) -> Vec<u8> {
     let mut out = String::from("{\"errors\":[");
     ResponseError::new(error.clone()).write(&mut out, request_id, None);

@@ -1,8 +1,8 @@
-//! The schema of the API, derived from the registry: nothing is named twice. Room: graphql.
+//! The schema of the API, derived from the registry. Room: graphql.
 //!
-//! It parses, validates and answers introspection. Its resolvers serve nothing: data is read by the governed
-//! engine alone, so that there is no second way to a field. Each member says what using it needs, just as the plan decides it,
-//! so that a caller is shown what it may use and nothing else.
+//! The schema parses, validates and answers introspection. Its resolvers return no data: only the engine reads data, so
+//! there is no second way to a field. Each member states its requirements, in the terms of the plan, so that a caller
+//! sees exactly what it may use.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ use crate::{
     policy::Action,
     registry::{
         DataCategory, ENUMS, EXPLAINED_ROLES, FieldSource, MUTATIONS, Mutation, OBJECTS, ObjectType,
-        RECEIPT_OF, ROOTS, RootField, RootKind, SUBSCRIPTIONS, Scalar, SubscriptionField,
+        RECEIPT_CONSENT_ID, ROOTS, RootField, RootKind, SUBSCRIPTIONS, Scalar, SubscriptionField,
         receipt_coordinates,
     },
 };
@@ -76,21 +76,21 @@ pub(super) fn model() -> Model {
     ))))
 }
 
-/// The action `execute` on a root field.
+/// Requires the action `execute` on a root field.
 fn execute(root: &str, name: &str) -> Requirement {
     Requirement::Can(Action::Execute, format!("{root}.{name}"))
 }
 
-/// What the status of a consent at any instant tells.
+/// The times that can be derived from the status of a consent at chosen instants.
 const CONSENT_TIMES: [&str; 4] = ["declaredAt", "grantedAt", "withdrawnAt", "expiresAt"];
 
 fn mutation_field(mutation: &Mutation) -> MemberDef {
     let field = MemberDef::new(mutation.name, TypeRef::named(mutation.payload.name), mutation.doc)
         .requires([execute("Mutation", mutation.name)])
-        .requires(mutation.needs().iter().flat_map(requirements_of))
+        .requires(mutation.required_rights().iter().flat_map(requirements_of))
         .requires(mutation.requires_full_access.map(|_| Requirement::SeesAll));
     let (name, doc) = (mutation.input.name, "What is to be written.");
-    let Some(deprecated_input) = mutation.former() else {
+    let Some(deprecated_input) = mutation.deprecated_argument() else {
         return field.argument(MemberDef::new("input", TypeRef::named_nn(name), doc));
     };
     let input =
@@ -108,7 +108,7 @@ fn subscription_field(subscription: &SubscriptionField) -> MemberDef {
         .argument(filter)
 }
 
-/// The payloads of mutations, each once.
+/// Adds the payload types of mutations, each once.
 fn with_payloads(mut model: Model) -> Model {
     let mut seen = BTreeSet::new();
     for payload in MUTATIONS.iter().map(|mutation| mutation.payload) {
@@ -134,13 +134,14 @@ fn with_payloads(mut model: Model) -> Model {
     model
 }
 
-/// A root field of queries under its name and, where there is one, under its old name.
+/// A root query field under its name and, if it has one, under its old name.
 fn root_fields(root: &RootField) -> Vec<MemberDef> {
     let old = root.was.map(|was| root_field(root, was).old_name_of(root.name));
     std::iter::once(root_field(root, root.name)).chain(old).collect()
 }
 
-/// Everything but the viewer is executed; where rows are answered, something of them must be readable.
+/// A root field with its requirements. Every field but the viewer requires `execute`; a field that returns rows
+/// requires that something of them is readable.
 fn root_field(root: &RootField, name: &str) -> MemberDef {
     let requirements = match root.kind {
         RootKind::Viewer => return root_field_with_arguments(root, name),
@@ -217,10 +218,10 @@ fn root_field_with_arguments(root: &RootField, name: &str) -> MemberDef {
             .argument(MemberDef::new("channel", TypeRef::named_nn("Channel"), "For which channel."))
             .argument(
                 MemberDef::new("at", TypeRef::named("DateTime"), "At which instant; now if absent.")
-                    // By asking for one instant after another one learns these.
+                    // A caller could derive these by asking for one instant after another.
                     .requires(CONSENT_TIMES.map(|field| can_read(format!("Consent.{field}")))),
             ),
-        RootKind::ConsentReceipt => filter_types::input_members(&RECEIPT_OF)
+        RootKind::ConsentReceipt => filter_types::input_members(&RECEIPT_CONSENT_ID)
             .into_iter()
             .fold(MemberDef::new(name, TypeRef::named("ConsentReceipt"), root.doc), MemberDef::argument),
         RootKind::ExplainAccess => {

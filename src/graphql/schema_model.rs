@@ -1,7 +1,8 @@
-//! Types of the schema as plain data, each member with what using it needs: whole for all, narrowed for one caller. Room: graphql.
+//! The types of the schema as plain data, each member with its requirements; complete, or pruned for one caller.
+//! Room: graphql.
 //!
-//! async-graphql's types cannot be looked into once they are made; these can. What a caller may not use is left out before
-//! its schema is made, so that nothing of it can be told.
+//! async-graphql's types cannot be inspected once they are built; these can. Members that a caller may not use are
+//! removed before its schema is built, so the schema cannot reveal them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,10 +19,10 @@ use crate::{
     registry::{ObjectType, Right},
 };
 
-/// What a caller must be able to do, for a member to be shown.
+/// What a caller must be able to do to see a member.
 #[derive(Clone, Debug)]
 pub(super) enum Requirement {
-    /// The action on the coordinate; `Read` is in full.
+    /// Perform the action on the coordinate; `Read` means in full.
     Can(Action, String),
     /// Read, at least masked.
     CanSee(String),
@@ -33,7 +34,7 @@ pub(super) enum Requirement {
     NothingWithheld,
 }
 
-/// What a type is.
+/// The kind of a schema type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TypeKind {
     Object,
@@ -60,11 +61,11 @@ pub(super) struct MemberDef {
     ty: Option<TypeRef>,
     arguments: Vec<MemberDef>,
     requirements: Vec<Requirement>,
-    /// Of use only beside others, as `and` in a filter.
+    /// Whether it only combines other members, such as `and` in a filter.
     is_combinator: bool,
-    /// What is of no use without it goes with it, though its type lets it be left out.
+    /// Whether the parent is useless without it, although its type is nullable.
     must_be_given: bool,
-    /// Why it is not to be used any more, where it serves for a while yet.
+    /// The deprecation reason, if it is deprecated.
     deprecated: Option<String>,
 }
 
@@ -98,7 +99,7 @@ impl Type {
         self
     }
 
-    /// Members and their arguments.
+    /// The number of members and their arguments.
     fn size(&self) -> usize {
         self.members.iter().map(|member| 1 + member.arguments.len()).sum()
     }
@@ -138,13 +139,13 @@ impl MemberDef {
         self
     }
 
-    /// Of an input or an argument: nothing is of use without it.
+    /// Marks an input field or an argument that must be given.
     pub(super) fn must_be_given(mut self) -> Self {
         self.must_be_given = true;
         self
     }
 
-    /// An old name of `name`.
+    /// Marks it as a deprecated name of `name`.
     pub(super) fn old_name_of(mut self, name: &str) -> Self {
         self.deprecated = Some(format!("Use `{name}`; this name goes with the next version."));
         self
@@ -155,7 +156,7 @@ impl MemberDef {
     }
 }
 
-/// Names of what is shown: types, `Type.member`, `Type.member(argument:)`.
+/// Names that a caller can see: types, `Type.member`, `Type.member(argument:)`.
 pub(super) type VisibleNames = BTreeSet<String>;
 
 /// Every type of a schema.
@@ -164,7 +165,7 @@ pub(super) struct Model {
     types: Vec<Type>,
 }
 
-/// Names of what there is, but old ones, for those who are told what was expected.
+/// Names of members without deprecated ones, for suggestions in error messages.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     /// The members of types, and as `Type.field` the arguments of fields.
@@ -182,13 +183,12 @@ impl Model {
         self
     }
 
-    /// What is shown to whom `allowed` says of each need whether it is met: members all of whose needs are met, as far as a
-    /// root leads to them. A member goes with its type, a field with an argument it cannot do without, an input with a field
-    /// it cannot do without.
+    /// The visible names for a caller: members whose requirements are all met, if a root leads to them. A member is
+    /// removed with its type, a field with a required argument, an input with a required field.
     pub(super) fn visible(&self, is_met: &dyn Fn(&Requirement) -> bool) -> VisibleNames {
         let mut types: BTreeMap<&str, Type> =
             self.types.iter().map(|ty| (ty.name.as_str(), ty.clone())).collect();
-        // What goes takes with it what cannot be without it, until nothing goes any more.
+        // A removed member removes those that depend on it, until nothing changes.
         loop {
             let names: BTreeSet<String> = types.keys().map(|name| (*name).to_owned()).collect();
             let is_usable = |member: &MemberDef| {
@@ -215,7 +215,7 @@ impl Model {
         reachable(&types)
     }
 
-    /// Names of its members.
+    /// The names of all members.
     pub(super) fn names(&self) -> Names {
         let current = |members: &[MemberDef]| -> Vec<String> {
             members
@@ -237,7 +237,7 @@ impl Model {
         names
     }
 
-    /// What its input types take.
+    /// The values that its input types accept.
     pub(super) fn input_shapes(&self) -> Vec<(String, InputShape)> {
         let shape = |ty: &Type| {
             let shape = match ty.kind {
@@ -256,7 +256,7 @@ impl Model {
         self.types.iter().filter_map(shape).collect()
     }
 
-    /// The model of `shown` alone.
+    /// The model restricted to `visible`.
     pub(super) fn restricted_to(&self, visible: &VisibleNames) -> Self {
         let types = self.types.iter().filter(|ty| visible.contains(&ty.name)).map(|ty| {
             let mut ty = ty.clone();
@@ -280,7 +280,7 @@ impl Model {
         let mut schema = Schema::build(query, root(mutation), root(subscriptions))
             .disable_suggestions()
             .validation_mode(validation)
-            // Documents are bounded before; one level is added to what is only validated.
+            // Documents are limited before; documents that are only validated have one more level.
             .limit_recursive_depth(DEFAULT_MAX_DEPTH + 1);
         for ty in &self.types {
             schema = match ty.kind {
@@ -326,7 +326,7 @@ fn argument_coordinate(coordinate: &str, argument: &MemberDef) -> String {
     format!("{coordinate}({}:)", argument.name)
 }
 
-/// What the roots lead to.
+/// The names that can be reached from the roots.
 fn reachable(types: &BTreeMap<&str, Type>) -> VisibleNames {
     let mut visible = VisibleNames::new();
     let mut next: Vec<&str> = ROOTS.to_vec();
@@ -360,7 +360,7 @@ fn input_value(member: &MemberDef) -> InputValue {
     }
 }
 
-/// A field that the engine answers. Should anything else ever ask for it, it refuses.
+/// A field that only the engine resolves; its resolver always fails.
 fn object_field(member: &MemberDef) -> Field {
     let field = Field::new(&member.name, type_ref(member), |_| {
         FieldFuture::new(async {
@@ -379,7 +379,7 @@ fn object_field(member: &MemberDef) -> Field {
         .fold(field.description(&member.doc), |field, argument| field.argument(input_value(argument)))
 }
 
-/// A subscription, which the engine answers alone as well.
+/// A subscription that only the engine resolves; its resolver always fails.
 fn subscription_field(member: &MemberDef) -> SubscriptionField {
     let field = SubscriptionField::new(&member.name, type_ref(member), |_| {
         SubscriptionFieldFuture::new(async {
@@ -396,15 +396,15 @@ pub(super) fn can_read(coordinate: String) -> Requirement {
     Requirement::Can(Action::Read, coordinate)
 }
 
-/// That anything of a type can be read: its key, which is never null, can.
+/// Requires that anything of a type can be read: its key, which is never null.
 pub(super) fn can_read_any(object: &ObjectType) -> Requirement {
     can_read(format!("{}.{}", object.name, object.key))
 }
 
-/// What giving a value needs.
+/// The requirements for giving a value.
 pub(super) fn requirements_of(right: &Right) -> Vec<Requirement> {
     let mut requirements = vec![Requirement::Can(right.action(), right.coordinate())];
-    // Where values may be withheld row by row, nobody changes them blindly.
+    // Nobody may change values blindly that may be withheld row by row.
     if matches!(right, Right::OnField(Action::Update, _, field) if field.required_channel.is_some()) {
         requirements.push(Requirement::NothingWithheld);
     }

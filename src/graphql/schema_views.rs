@@ -1,15 +1,16 @@
-//! What each caller is shown of the schema: by introspection and as SDL, kept for callers of the same kind. Room: graphql.
+//! The caller's view of the schema, for introspection and as SDL, cached for callers with the same rights.
+//! Room: graphql.
 //!
-//! A view is made of the members that the caller's decisions permit, under the purpose of the operation or, where none is
-//! named yet, under one or another of those its credential permits. Documents are not validated by it: who asks for a field
-//! that may not be read is told so.
+//! A view consists of the members that the caller's decisions permit, under the purpose of the operation or, if none is
+//! named yet, under any purpose of its credential. Documents are not validated against it: a query for a forbidden
+//! field is denied, not unknown.
 //!
-//! The schema is plain data first, each member with what using it needs, as the plan decides it. For a caller the
-//! members it may not use are left out, then what cannot be without them, then what no root leads to; of the rest a
-//! schema is made, which answers introspection and prints the SDL. So nothing of what is hidden exists there to be
-//! told. Views are kept by policy revision, roles, purpose and narrowing, at most 64. A mutation whose payload would
-//! show nothing is not listed. Without a purpose the views of all permitted purposes are put together: each member is
-//! of use under one of them.
+//! The schema is plain data first, each member with its requirements. For a caller, forbidden members are removed, then
+//! members that depend on them, then members that no root leads to. The rest becomes a schema, which answers
+//! introspection and prints the SDL, so it cannot reveal anything hidden. Views are cached by policy revision, roles,
+//! purpose and field restriction, at most
+//! 64. A mutation whose payload would be empty is not listed. Without a purpose, the view is the union of the views of all
+//! permitted purposes: each member can be used under one of them.
 
 use std::sync::{Arc, OnceLock};
 
@@ -28,14 +29,14 @@ use crate::{
 /// Most views that are kept; what was not used while half of them came anew goes.
 const MAX_VIEWS: usize = 64;
 
-/// What of the schema one kind of caller is shown.
+/// The part of the schema that callers with the same rights see.
 pub(super) struct SchemaView {
     schema: Schema,
     sdl: OnceLock<String>,
     names: Names,
 }
 
-/// What a view depends on.
+/// Everything that a view depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct ViewKey {
     revision: String,
@@ -45,7 +46,7 @@ struct ViewKey {
     fields: Option<Vec<String>>,
 }
 
-/// The views of late.
+/// Recently used views.
 pub(super) struct SchemaViewCache {
     model: Model,
     cache: Cache<ViewKey, Arc<SchemaView>>,
@@ -56,7 +57,7 @@ impl SchemaViewCache {
         Self { model, cache: Cache::new(MAX_VIEWS) }
     }
 
-    /// What `actor` is shown.
+    /// The view of `actor`.
     ///
     /// # Errors
     /// `INTERNAL` when the registry contradicts itself.
@@ -73,14 +74,14 @@ impl SchemaViewCache {
         Ok(view)
     }
 
-    /// Names of what `actor` is shown.
+    /// The names that `actor` can see.
     fn visible(&self, actor: &Actor) -> Result<VisibleNames, Error> {
         let under = |purpose: Option<&PurposeDef>, table: &DecisionTable| {
             self.model.visible(&|requirement| is_met(requirement, &actor.policy, purpose, table))
         };
         let mut visible = under(actor.purpose.as_deref(), &actor.decisions);
         if actor.purpose.is_none() {
-            // What is of use under one purpose is shown; what would take two is not.
+            // A member that can be used under one purpose is visible; one that would need two is not.
             for purpose in &actor.permitted_purposes {
                 let table = actor.policy.table(&actor.roles, &purpose.code, actor.fields.as_deref())?;
                 visible.extend(under(Some(purpose.as_ref()), &table));
@@ -111,7 +112,7 @@ impl ViewKey {
     }
 }
 
-/// Whether a caller with the decisions of `table` meets `need` for `purpose`.
+/// Whether a caller with the decisions of `table` meets `requirement` for `purpose`.
 fn is_met(
     requirement: &Requirement,
     policy: &Policy,
@@ -129,17 +130,18 @@ fn is_met(
 }
 
 impl SchemaView {
-    /// Names of the members of a type, or as `Type.field` of the arguments of a field, but old ones; none where it is not shown.
+    /// The names of the members of a type, or of the arguments of a field given as `Type.field`, without deprecated
+    /// ones; empty if it is not visible.
     pub(super) fn names(&self, name: &str) -> &[String] {
         self.names.members.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// The values of an enum that is shown.
+    /// The values of a visible enum.
     pub(super) fn values(&self, name: &str) -> Option<&[String]> {
         self.names.enums.contains(name).then(|| self.names(name))
     }
 
-    /// Whether a type is shown.
+    /// Whether a type is visible.
     pub(super) fn shows(&self, ty: &str) -> bool {
         is_built_in(ty) || self.names.members.contains_key(ty)
     }
@@ -149,7 +151,7 @@ impl SchemaView {
         self.sdl.get_or_init(|| self.schema.sdl())
     }
 
-    /// Answers a document of introspection alone.
+    /// Executes a document that only holds introspection.
     pub(super) async fn introspect(
         &self,
         document: ExecutableDocument,
@@ -182,7 +184,7 @@ mod tests {
                 actor_id: "token:1".to_owned(),
                 roles: vec!["marketing".to_owned()],
                 purposes: vec!["newsletter".to_owned()],
-                // Kinds that differ though what they may do does not.
+                // Keys differ although the rights are the same.
                 fields: Some(vec!["Contact.email".to_owned(), format!("Contact.other{number}")]),
                 expires_at: chrono::DateTime::default(),
                 recipient: None,

@@ -1,4 +1,4 @@
-//! Subscriptions: validated once, then planned and read anew for every event, as the actor of that instant. Room: graphql.
+//! Subscriptions: validated once, then planned and read again for every event as the current actor. Room: graphql.
 
 use async_graphql::{Variables, parser::types::ExecutableDocument};
 
@@ -15,30 +15,31 @@ use crate::{
     engine::{Executor, Operation, Plan},
 };
 
-/// A subscription whose document fits the schema.
+/// A subscription with a validated document.
 pub struct Subscription {
     document: ExecutableDocument,
     request: Request,
 }
 
-/// What a subscriber is told.
+/// What a change means for a subscription.
 #[derive(Debug)]
 pub enum SubscriptionEvent {
-    /// Nothing: the change is not one of his.
+    /// Nothing: the change is not visible to the subscriber.
     None,
-    /// A response, JSON.
+    /// A response as JSON.
     Next(String),
-    /// Nothing yet: it cannot be read now, and may be later. A JSON list of errors, should it never be.
+    /// The change cannot be read now and should be retried. The JSON list of errors is for a subscriber who is not
+    /// served later.
     Retry(String),
-    /// That it is over: a JSON list of errors.
+    /// The subscription ends, with a JSON list of errors.
     Error(String),
 }
 
 impl Pipeline {
-    /// Takes a subscription up.
+    /// Validates and registers a subscription.
     ///
     /// # Errors
-    /// A JSON list of errors: the document does not fit, is no subscription, or may not be followed.
+    /// A JSON list of errors: the document is invalid, is not a subscription, or is not permitted.
     pub async fn subscribe(
         &self,
         app: &App,
@@ -49,7 +50,7 @@ impl Pipeline {
         let document = self.parse(&request.query).map_err(reject)?;
         let variables = Variables::from_json(serde_json::Value::Object(request.variables.clone()));
         let name = request.operation_name.as_deref();
-        // Bounded before it is validated.
+        // Limits are checked before validation.
         match Operation::from_document(&document, name, request.variables.clone(), &self.limits) {
             Ok(operation) if operation.is_subscription() => {}
             Ok(_) => {
@@ -77,7 +78,8 @@ impl Pipeline {
         }
     }
 
-    /// What the subscriber, who is `actor` now, is told of `change`; without one, whether it may go on.
+    /// The event that `change` means for the subscriber, who is `actor` now; without a change, whether the subscription
+    /// may continue.
     pub async fn next_event(
         &self,
         app: &App,
@@ -116,14 +118,14 @@ impl Pipeline {
                 )
             }
             Err(error) => {
-                let is_transient = error.may_pass();
+                let is_transient = error.is_temporary();
                 let errors = errors_json(&[ResponseError::new(error)], actor);
                 if is_transient { SubscriptionEvent::Retry(errors) } else { SubscriptionEvent::Error(errors) }
             }
         }
     }
 
-    /// The plan by what holds now.
+    /// The plan under the current policy and decisions.
     fn replan(
         &self,
         app: &App,
@@ -137,7 +139,7 @@ impl Pipeline {
                 Plan::new(&operation, actor, &self.limits, &app.keys, app.now().date_naive())
             });
         let plan = plan.map_err(|error| vec![ResponseError::new(error)])?;
-        // Fields that are denied are null beside an error, as in a read; the root makes the subscription.
+        // A denied field is null with an error, as in a read; a denied root field ends the subscription.
         let denied: Vec<ResponseError> = plan
             .denials
             .iter()

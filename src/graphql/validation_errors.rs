@@ -1,4 +1,5 @@
-//! What validation finds wrong with a document: where, and what was expected, of what the caller is shown alone. Room: graphql.
+//! Validation errors as the caller sees them: position and expected type, limited to the caller's view of the schema.
+//! Room: graphql.
 
 use async_graphql::{Pos, ServerError};
 
@@ -11,13 +12,13 @@ use crate::graphql::{response::ResponseError, schema_views::SchemaView};
 /// Most faults of a document that are told at once.
 const MAX_ERRORS: usize = 10;
 
-/// The faults as they are told to who is shown `view`.
+/// The errors as a caller with `view` sees them.
 pub(super) fn response_errors(errors: Vec<ServerError>, view: &SchemaView) -> Vec<ResponseError> {
     errors.into_iter().take(MAX_ERRORS).map(|error| response_error(error, view)).collect()
 }
 
-/// A fault, at most 300 characters of what async-graphql says of it. Of a value that does not fit only its place and what was expected
-/// are told: what async-graphql says of it may quote it.
+/// One error, with at most 300 characters of async-graphql's message. An invalid value is reported only by its path and
+/// the expected type, because async-graphql's message may quote the value.
 fn response_error(error: ServerError, view: &SchemaView) -> ResponseError {
     let positions: Vec<Pos> = error.locations.into_iter().take(MAX_ERRORS).collect();
     let path = error
@@ -41,7 +42,7 @@ fn response_error(error: ServerError, view: &SchemaView) -> ResponseError {
     ResponseError { positions, ..ResponseError::new(error) }
 }
 
-/// What is wrong with the value at `place`.
+/// The error for the value at `path`.
 fn value_error(path: &str, reason: &str, view: &SchemaView) -> Error {
     let after = |before: &str| reason.strip_prefix(before).and_then(|rest| rest.split_once('"'));
     if let Some((name, rest)) = after("field \"")
@@ -62,7 +63,7 @@ fn value_error(path: &str, reason: &str, view: &SchemaView) -> Error {
         .with_input_path(path)
 }
 
-/// That `ty` was expected, if the caller is shown it; of an enum its values.
+/// Says that `ty` was expected, if the caller can see it; for an enum, lists its values.
 fn expected(ty: &str, view: &SchemaView) -> String {
     let name = ty.trim_matches(['[', ']', '!']);
     match view.values(name) {
@@ -73,7 +74,7 @@ fn expected(ty: &str, view: &SchemaView) -> String {
     }
 }
 
-/// What was meant by a name that validation does not know, if the caller is shown it.
+/// The closest visible name to one that validation does not know.
 fn suggestion<'v>(message: &str, view: &'v SchemaView) -> Option<&'v str> {
     if let Some(rest) = message.strip_prefix("Unknown field \"") {
         let (name, rest) = rest.split_once('"')?;
@@ -85,7 +86,7 @@ fn suggestion<'v>(message: &str, view: &'v SchemaView) -> Option<&'v str> {
     closest(name, view.names(&format!("{ty}.{field}")))
 }
 
-/// What stands in `text` behind `before`, with which it begins, up to `after`.
+/// The part of `text` between its prefix `before` and `after`.
 fn between<'t>(text: &'t str, before: &str, after: &str) -> Option<&'t str> {
     text.strip_prefix(before)?.split_once(after).map(|(between, _)| between)
 }

@@ -1,11 +1,11 @@
-//! The types that hold no data of persons. Room: graphql.
+//! The schema types that hold no personal data. Room: graphql.
 
 use async_graphql::dynamic::TypeRef;
 
 use crate::graphql::schema_model::{MemberDef, Model, Type, can_read_any, enumeration};
 use crate::registry::PURPOSE;
 
-/// The types that hold no data of persons.
+/// Adds the types that hold no personal data.
 pub(super) fn with_viewer_types(model: Model) -> Model {
     let text = || TypeRef::named_nn(TypeRef::STRING);
     let yes_or_no = || TypeRef::named_nn(TypeRef::BOOLEAN);

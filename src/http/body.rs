@@ -1,4 +1,4 @@
-//! Reads the body of a GraphQL request, within its limit. Room: http.
+//! Reads the body of a GraphQL request, within its size and time limits. Room: http.
 
 use std::{fmt, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
 /// Reads the body.
 ///
 /// # Errors
-/// 413 when it is larger than the limit, 408 when it does not come in time, 400 when it breaks off.
+/// 413 if it is larger than the limit, 408 if it does not arrive in time, 400 if the connection breaks off.
 pub async fn read(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Bytes, (StatusCode, Error)> {
     let (limit, timeout) = (limits.body_bytes, Duration::from_secs(limits.body_seconds));
     let too_large = || {
@@ -43,7 +43,7 @@ fn is_limit(error: &(dyn std::error::Error + 'static)) -> bool {
     error.is::<http_body_util::LengthLimitError>() || error.source().is_some_and(is_limit)
 }
 
-/// The members of a request; others are ignored, as GraphQL over HTTP asks. A member given twice is an error.
+/// The parameters of a request. Other members are ignored, as GraphQL over HTTP requires; a duplicate one is an error.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct RequestParams {
@@ -60,7 +60,7 @@ pub(super) struct RequestParams {
 /// Reads the request in `bytes`.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` for what is no JSON, no object (there is no batching), or has a member of the wrong type.
+/// `BAD_USER_INPUT` if the body is not a JSON object (batching is not supported) or a parameter has the wrong type.
 pub fn parse(bytes: &[u8], strict: bool) -> Result<Request, Error> {
     match bytes.trim_ascii_start().first() {
         Some(b'{') => {}
@@ -75,7 +75,7 @@ pub fn parse(bytes: &[u8], strict: bool) -> Result<Request, Error> {
 }
 
 impl RequestParams {
-    /// The request that they make: one that may only read.
+    /// The request with these parameters, which may only read.
     pub(super) fn request(self, strict: bool) -> Result<Request, Error> {
         let Some(Value::String(query)) = self.query else {
             return Err(Error::bad_input("`query` must be a string"));
@@ -97,7 +97,7 @@ impl RequestParams {
     }
 }
 
-/// JSON without members given twice.
+/// Parses JSON without duplicate keys.
 pub(super) fn parse_json(bytes: &[u8]) -> Result<Value, ()> {
     serde_json::from_slice(bytes).map(|NoDuplicateKeys(value)| value).map_err(|_| ())
 }
@@ -106,7 +106,7 @@ fn without_duplicate_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     NoDuplicateKeys::deserialize(deserializer).map(|NoDuplicateKeys(value)| Some(value))
 }
 
-/// JSON in which no object has a member twice: of two, a proxy that checks requests may see the one and the engine the other.
+/// JSON without duplicate keys: of two equal keys, a proxy that checks requests may see one and the engine the other.
 struct NoDuplicateKeys(Value);
 
 impl<'de> Deserialize<'de> for NoDuplicateKeys {

@@ -1,4 +1,4 @@
-//! How many operations are under way at once; what is too much is told so instead of waiting without end. Room: http.
+//! Limits concurrent operations; rejects excess ones instead of letting them wait without end. Room: http.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,28 +6,28 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::base::error::{Code, Error};
 
-/// How long an operation waits for its turn.
+/// How long an operation waits for a permit.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How many wait for each that is under way.
+/// How many operations may wait for each running one.
 const WAITERS_PER_PERMIT: usize = 4;
 
-/// The places there are.
+/// The permits for running and waiting operations.
 #[derive(Clone)]
 pub(super) struct ConcurrencyLimit {
-    /// For those under way.
+    /// Permits of running operations.
     running: Arc<Semaphore>,
-    /// For those and for those that wait.
+    /// Permits of running and waiting operations.
     admitted: Arc<Semaphore>,
 }
 
-/// A place. It is free again when this is dropped.
+/// A permit to run an operation, released on drop.
 pub(super) struct Permit {
     _admitted: OwnedSemaphorePermit,
     _running: OwnedSemaphorePermit,
 }
 
 impl ConcurrencyLimit {
-    /// Places for `operations` at once.
+    /// Permits for `operations` at once.
     pub(super) fn new(operations: u64) -> Self {
         let max = Semaphore::MAX_PERMITS / (WAITERS_PER_PERMIT + 1);
         let operations = usize::try_from(operations).unwrap_or(max).clamp(1, max);
@@ -35,7 +35,7 @@ impl ConcurrencyLimit {
         Self { running: semaphore(operations), admitted: semaphore(operations * (WAITERS_PER_PERMIT + 1)) }
     }
 
-    /// A place, after a second at the latest.
+    /// Waits at most a second for a permit.
     ///
     /// # Errors
     /// `OVERLOADED`

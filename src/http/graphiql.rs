@@ -1,4 +1,5 @@
-//! `GET /graphiql`: the page of `web/`, embedded when it was built, under a strict content security policy. Room: http.
+//! `GET /graphiql`: the page built from `web/`, embedded in the binary, under a strict content security policy.
+//! Room: http.
 
 use axum::{
     Router,
@@ -16,10 +17,10 @@ use axum::{
 use rust_embed::{EmbeddedFile, RustEmbed};
 use tower_http::compression::CompressionLayer;
 
-/// Where the page is.
+/// The path of the page.
 pub const PATH: &str = "/graphiql";
 
-/// What `npm run build` has made of `web/`; empty where it was not run before this program was built.
+/// The output of `npm run build` in `web/`; empty if it was not run before this program was built.
 #[derive(RustEmbed)]
 #[folder = "web/dist"]
 #[allow_missing = true]
@@ -27,27 +28,28 @@ struct GraphiqlFiles;
 
 const PAGE: &str = "index.html";
 
-/// Instead of the page, where it was not built.
+/// Shown instead of the page if it was not built.
 const ABSENT: &str = include_str!("graphiql_absent.html");
 
-/// Nothing but files of this server. Workers are files too, so neither `blob:` nor `eval` is needed. Styles alone may be
-/// inline: Monaco puts the places of lines into `style` attributes and the colours of a theme into a `style` element. Since
-/// pictures and fonts come from here as well, styles can carry nothing away.
+/// Allows only files of this server. Workers are files too, so neither `blob:` nor `eval` is needed. Only styles may be
+/// inline: Monaco puts line positions into `style` attributes and theme colours into a `style` element. Because images
+/// and fonts must come from this server as well, styles cannot exfiltrate data.
 const CSP: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; \
     style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-/// Whether the page is in this build.
+/// Whether this build contains the page.
 pub fn is_built() -> bool {
     GraphiqlFiles::get(PAGE).is_some()
 }
 
-/// The page and its files. They are the same for everybody and hold no secret: whoever has no token gets no data.
+/// Routes of the page and its files. They are the same for everybody and hold no secret: without a token there is no
+/// data.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/graphiql", get(page))
         .route("/graphiql/", get(page))
         .route("/graphiql/{*file}", get(file))
-        // The editor is large. Here nothing secret is compressed beside something that a stranger could choose.
+        // The editor is large. Compression is safe here: no secret is compressed together with attacker-chosen data.
         .layer(CompressionLayer::new().no_br().no_deflate().no_zstd())
 }
 
@@ -58,7 +60,7 @@ async fn page() -> Response {
     }
 }
 
-/// One of the files. A name is looked up among those embedded, as it was sent: no path leads out of them.
+/// Serves one file. The name is looked up among the embedded files as sent, so path traversal is impossible.
 async fn file(request: Request) -> Response {
     let name = request.uri().path().strip_prefix("/graphiql/").unwrap_or_default().to_owned();
     match GraphiqlFiles::get(&name).filter(|_| name != PAGE) {

@@ -1,4 +1,4 @@
-//! `/graphql`: GraphQL over HTTP, the credential checked before anything is read. Room: http.
+//! `/graphql`: GraphQL over HTTP; checks the credential before it reads the body. Room: http.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,10 +29,10 @@ use crate::{
     graphql::CostMeter,
 };
 
-/// How much longer than an operation may take its answer is waited for: reads end in time by themselves, and what is written is
-/// read back after it.
+/// How long to wait for a response beyond the time limit of an operation: reads end in time by themselves, but a write
+/// is read back afterwards.
 const RESPONSE_GRACE: Duration = Duration::from_secs(3);
-/// The methods that are answered.
+/// The supported methods.
 const METHODS: &str = "GET, HEAD, OPTIONS, POST";
 
 /// Answers one request.
@@ -56,7 +56,7 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
         }
     };
     if method == Method::HEAD {
-        // The same as for GET, its length too, without the content.
+        // The same headers as for GET, including the length, without the content.
         let length = response.body().size_hint().exact().map(HeaderValue::from);
         response.headers_mut().extend(length.map(|length| (CONTENT_LENGTH, length)));
         *response.body_mut() = Body::empty();
@@ -64,7 +64,7 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
     response
 }
 
-/// Answers a request by POST or GET.
+/// Handles a request by POST or GET.
 async fn answer_operation(shared: &Shared, request: Request) -> Response {
     let id = RequestId::from_request(&request);
     let accepted = Format::negotiate(request.headers());
@@ -101,7 +101,7 @@ async fn answer_operation(shared: &Shared, request: Request) -> Response {
     response
 }
 
-/// A request whose credential is known.
+/// A request with a verified credential.
 struct AuthenticatedRequest<'r> {
     head: Parts,
     payload: Body,
@@ -110,33 +110,33 @@ struct AuthenticatedRequest<'r> {
     account: Option<Arc<RateAccount>>,
 }
 
-/// The security log: what was refused before an operation was known.
+/// Writes to the security log what was refused before an operation was known.
 pub(super) fn log_refusal(error: &Error, actor: Option<&str>, id: &RequestId) {
     let (code, request_id) = (error.code.as_str(), id.as_str());
     tracing::info!(target: "zweck::security", actor, request_id, code, "refused");
 }
 
-/// The credential of a request, looked up anew.
+/// Looks up the credential of a request.
 pub(super) async fn authenticate(shared: &Shared, head: &HeaderMap) -> Result<Credential, Error> {
     let bearer = headers::bearer(head)?;
-    // What asks no database needs no place there.
+    // Only a database lookup needs a permit.
     let _permit = match access_tokens::is_looked_up(bearer) {
         true => Some(shared.concurrency.acquire().await?),
         false => None,
     };
     access_tokens::authenticate(&shared.app, bearer).await.map_err(|error| match error.transient {
-        // There was no connection: nothing was done, and another time there may be one.
+        // There was no connection: nothing was done, and a retry may succeed.
         true => Error::new(Code::Overloaded, "more is under way than can be done at once; try again"),
         false => error,
     })
 }
 
-/// Whether a document may write: there is no other way to say so than by this word.
+/// Whether a document may write: without this keyword it cannot.
 fn may_write(document: &str) -> bool {
     document.contains("mutation")
 }
 
-/// Everything after the credential.
+/// Handles everything after the credential check.
 async fn operate(
     shared: &Shared,
     request: AuthenticatedRequest<'_>,
@@ -144,7 +144,7 @@ async fn operate(
     log_fields: &mut RequestLogFields,
 ) -> Result<Response, (StatusCode, Error)> {
     let with_status = |error: Error| (response::status_of(error.code), error);
-    // What is refused costs as well.
+    // Refused requests are charged too.
     if let Some(account) = &request.account {
         account.charge(1).map_err(with_status)?;
     }
@@ -170,8 +170,9 @@ async fn operate(
         let mut operation = body::parse(&bytes, strict).map_err(with_status)?;
         let purpose = log_fields.purpose.as_deref().unwrap_or_default();
         if let Some(key) = key {
-            let ring = audit::installation_keys(&shared.app).await.map_err(with_status)?;
-            operation.idempotency = Some(Idempotency::new(ring, key, purpose, &bytes).map_err(with_status)?);
+            let installation_keys = audit::installation_keys(&shared.app).await.map_err(with_status)?;
+            operation.idempotency =
+                Some(Idempotency::new(installation_keys, key, purpose, &bytes).map_err(with_status)?);
         }
         operation
     } else {
@@ -183,15 +184,15 @@ async fn operate(
         query_string::parse(query, strict).map_err(with_status)?
     };
     operation.meter = request.account.map(|account| account as Arc<dyn CostMeter>);
-    // Only now: a client that is slow to send its body keeps no other from its turn.
+    // After the body is read, so that a slow client does not hold a permit.
     let permit = shared.concurrency.acquire().await.map_err(with_status)?;
     if !may_write(&operation.query) {
-        // What only reads ends when the client hangs up and this future is dropped.
+        // A read is cancelled when the client disconnects and this future is dropped.
         let answer = Box::pin(shared.pipeline.execute(&shared.app, &actor, operation)).await;
         drop(permit);
         return Ok(response::graphql_response(format, answer, strict));
     }
-    // A task of its own: it goes on to its end when the client hangs up.
+    // A separate task, so that a write completes when the client disconnects.
     let (app, pipeline) = (shared.app.clone(), shared.pipeline.clone());
     let task = tokio::spawn(
         async move {

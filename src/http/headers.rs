@@ -1,4 +1,4 @@
-//! What the headers of a request say: who, for which purpose, in which format. Room: http.
+//! Request headers: credential, purpose, format and preferences. Room: http.
 
 use axum::http::{
     HeaderMap, HeaderName,
@@ -10,15 +10,15 @@ use crate::{
     domain::access_tokens,
 };
 
-/// Chooses the purpose of the operation among those the credential permits.
+/// Selects the purpose of the operation among those that the credential permits.
 pub const PURPOSE: HeaderName = HeaderName::from_static("x-processing-purpose");
-/// Preferences by RFC 7240.
+/// Preferences (RFC 7240).
 pub const PREFER: HeaderName = HeaderName::from_static("prefer");
 
-/// Makes a retried mutation safe.
+/// Makes retries of a mutation safe.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The format of an answer.
+/// The media type of a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// `application/json`
@@ -29,7 +29,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The header of the answer.
+    /// The value of `Content-Type`.
     pub fn content_type(self) -> &'static str {
         match self {
             Format::Json => "application/json; charset=utf-8",
@@ -44,7 +44,7 @@ impl Format {
         }
     }
 
-    /// Chooses by `Accept` (RFC 9110, 12.5.1); without the header JSON, `None` if neither is acceptable.
+    /// Chooses by `Accept` (RFC 9110, 12.5.1): JSON without the header, `None` if neither is acceptable.
     pub fn negotiate(headers: &HeaderMap) -> Option<Self> {
         let values: Vec<&str> =
             headers.get_all(ACCEPT).iter().map(|value| value.to_str().unwrap_or("")).collect();
@@ -53,13 +53,13 @@ impl Format {
         }
         let ranges: Vec<Range<'_>> =
             values.iter().flat_map(|value| value.split(',')).filter_map(Range::parse).collect();
-        // In the order of preference at equal weight: the first that is named, else JSON.
+        // At equal weight prefer the one that is named first, otherwise JSON.
         let first_named = ranges.iter().find_map(Range::named);
         let order = match first_named {
             Some(Format::GraphQl) => [Format::GraphQl, Format::Json],
             _ => [Format::Json, Format::GraphQl],
         };
-        // The most exact range counts, and of several the first.
+        // The most specific range counts, and of several the first.
         let weigh = |format: Format| {
             let fitting = ranges.iter().rev().filter_map(|range| Some((range.fits(format)?, range.weight)));
             fitting.max_by_key(|(exactness, _)| *exactness).map_or(0, |(_, weight)| weight)
@@ -99,7 +99,7 @@ impl<'a> Range<'a> {
         [Format::Json, Format::GraphQl].into_iter().find(|format| self.fits(*format) == Some(2))
     }
 
-    /// How exactly the range names the format.
+    /// How specifically the range matches the format.
     fn fits(&self, format: Format) -> Option<u8> {
         if self.name.eq_ignore_ascii_case(format.media_type()) {
             Some(2)
@@ -121,7 +121,8 @@ fn thousandths(text: &str) -> Option<u16> {
     })
 }
 
-/// Whether the body is encoded, e.g. compressed: such bodies are not taken, since a small one may become a large one.
+/// Whether the body is encoded, e.g. compressed. Such bodies are rejected, because a small one may expand to a large
+/// one.
 pub fn has_encoded_body(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
@@ -150,15 +151,17 @@ fn is_utf8(value: &str) -> bool {
 /// `UNAUTHENTICATED` without a header, with several, or with another scheme.
 pub fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return Err(access_tokens::refused()) };
-    let text = value.to_str().map_err(|_| access_tokens::refused())?;
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(access_tokens::unauthenticated());
+    };
+    let text = value.to_str().map_err(|_| access_tokens::unauthenticated())?;
     match text.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
-        _ => Err(access_tokens::refused()),
+        _ => Err(access_tokens::unauthenticated()),
     }
 }
 
-/// The purpose named by the request, if any.
+/// The purpose that the request names, if any.
 ///
 /// # Errors
 /// `BAD_USER_INPUT` for several purposes or an empty one: one operation has one purpose (Art. 5(1)(b)).
@@ -178,7 +181,7 @@ pub fn purpose(headers: &HeaderMap) -> Result<Option<&str>, Error> {
 /// The client's key for safe retries, if any: 1 to 255 visible characters.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` for several keys, an empty or too long one, and other characters.
+/// `BAD_USER_INPUT` for several keys, and for a key that is empty, too long or has other characters.
 pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -191,7 +194,7 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     Ok(Some(text))
 }
 
-/// Whether the caller prefers failure to partial answers: `Prefer: strict`.
+/// Whether the caller prefers failure to partial responses: `Prefer: strict`.
 pub fn strict(headers: &HeaderMap) -> bool {
     headers
         .get_all(PREFER)

@@ -1,4 +1,4 @@
-//! Whether the server can do its work: asked of the database, cheaply, at most once a second. Room: http.
+//! Readiness of the server: cheap checks of the database, at most once a second. Room: http.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -13,15 +13,15 @@ use super::Shutdown;
 use crate::{
     app::App,
     audit::{self, ProbeResult},
-    db::{Held, Lax},
+    db::{DurabilityGap, ReaderGuard},
 };
 
-/// How long an answer holds.
+/// How long a result is cached.
 const CACHE_TTL: Duration = Duration::from_secs(1);
-/// How long a check may take. An import into SQLite may hold the one writer for a moment.
+/// How long a check may take. An import into SQLite may hold the only writer for a moment.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The state of one part.
+/// The result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckStatus {
@@ -29,32 +29,32 @@ pub enum CheckStatus {
     Ok,
     /// It does not.
     Failed,
-    /// It gave no answer in time.
+    /// It did not answer in time.
     TimedOut,
-    /// Migrations wait to be run.
+    /// Migrations are pending.
     Pending,
-    /// What it depends on does not work.
+    /// Something it depends on does not work.
     Unknown,
-    /// The database would let those write who read.
+    /// The database lets reading connections write.
     NotReadOnly,
-    /// The database would let those who read take for ever.
+    /// The database sets no timeout for reading connections.
     NoTimeout,
 }
 
-/// The state of every part.
+/// The results of all checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Checks {
-    /// The pool that reads.
+    /// The read pool.
     pub reader: CheckStatus,
-    /// The pool that writes.
+    /// The write pool.
     pub writer: CheckStatus,
-    /// Whether the tables are those of this program.
+    /// Whether the schema of the database is that of this program.
     pub migrations: CheckStatus,
     /// Whether a policy is in force.
     pub policy: CheckStatus,
-    /// Whether the audit log takes entries.
+    /// Whether the audit log accepts entries.
     pub audit: CheckStatus,
-    /// Whether what is sealed can be opened: the master key in use is known.
+    /// Whether sealed values can be opened: the master key in use is known.
     pub keys: CheckStatus,
 }
 
@@ -65,44 +65,44 @@ impl Checks {
     }
 }
 
-/// Something that operators should look at, though requests can be answered.
+/// Something that operators should look at, although the server works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Warning {
-    /// Keys are wrapped by a master key that is not known here: `zweck keys status`.
+    /// Keys are wrapped by a master key that is not configured: `zweck keys status`.
     UnknownMasterKey,
-    /// A background job failed when it last ran: the log says which and why.
+    /// The last run of a background job failed: the log says which and why.
     JobFailing,
-    /// A file of the policy was written to and has not been closed for long: the old policy stays in force until it is.
+    /// A policy file has been open for writing for long: the old policy stays in force until it is closed.
     PolicyHalfWritten,
-    /// The suppression list was not looked over for three years: `zweck suppressions status`.
+    /// The suppression list has not been reviewed for three years: `zweck suppressions status`.
     SuppressionsUnreviewed,
     /// PostgreSQL has `fsync` off: a power failure may damage the whole database.
     FsyncOff,
     /// PostgreSQL has `full_page_writes` off: a power failure may leave pages half written.
     FullPageWritesOff,
-    /// PostgreSQL answers commits before they are on the disk (`synchronous_commit`).
+    /// PostgreSQL acknowledges commits before they are on disk (`synchronous_commit`).
     CommitsNotAwaited,
 }
 
-impl From<Lax> for Warning {
-    fn from(lax: Lax) -> Self {
+impl From<DurabilityGap> for Warning {
+    fn from(lax: DurabilityGap) -> Self {
         match lax {
-            Lax::Fsync => Warning::FsyncOff,
-            Lax::FullPageWrites => Warning::FullPageWritesOff,
-            Lax::SynchronousCommit => Warning::CommitsNotAwaited,
+            DurabilityGap::Fsync => Warning::FsyncOff,
+            DurabilityGap::FullPageWrites => Warning::FullPageWritesOff,
+            DurabilityGap::SynchronousCommit => Warning::CommitsNotAwaited,
         }
     }
 }
 
-/// What `/readyz` tells.
+/// The response of `/readyz`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HealthReport {
     /// `ready`, `unready`, or `stopping`.
     pub status: &'static str,
-    /// Part by part.
+    /// The result of each check.
     pub checks: Checks,
-    /// What is to be looked at all the same.
+    /// Warnings, which do not affect the status.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
 }
@@ -114,7 +114,7 @@ impl HealthReport {
     }
 }
 
-/// Checks, and remembers for a second.
+/// Runs the checks and caches their results for a second.
 pub struct Health {
     app: Arc<App>,
     shutdown: Shutdown,
@@ -127,7 +127,7 @@ impl Health {
         Self { app, shutdown, last: Mutex::new(None) }
     }
 
-    /// The state now, or of less than a second ago. Who asks while a check is under way waits for its answer.
+    /// The current result, at most a second old. Concurrent callers wait for the running check.
     pub async fn report(&self) -> HealthReport {
         let mut last = self.last.lock().await;
         let (checks, warnings) = match &*last {
@@ -150,9 +150,10 @@ impl Health {
 async fn check(app: &App) -> (Checks, Vec<Warning>) {
     let pending = timeout(CHECK_TIMEOUT, Migrator::get_pending_migrations_read_only(&app.db.reader));
     let unknown = timeout(CHECK_TIMEOUT, audit::unknown_master_keys(app));
-    let (probed, lax) = (timeout(CHECK_TIMEOUT, audit::probe(app)), timeout(CHECK_TIMEOUT, app.db.lax()));
+    let (probed, lax) =
+        (timeout(CHECK_TIMEOUT, audit::probe(app)), timeout(CHECK_TIMEOUT, app.db.durability_gaps()));
     let (pending, unknown, probed, lax) = tokio::join!(pending, unknown, probed, lax);
-    let held = timeout(CHECK_TIMEOUT, app.db.held()).await;
+    let held = timeout(CHECK_TIMEOUT, app.db.reader_guard()).await;
     let (reader, migrations) = match pending {
         Ok(Ok(pending)) if pending.is_empty() => (CheckStatus::Ok, CheckStatus::Ok),
         Ok(Ok(_)) => (CheckStatus::Ok, CheckStatus::Pending),
@@ -160,8 +161,8 @@ async fn check(app: &App) -> (Checks, Vec<Warning>) {
         Err(_) => (CheckStatus::TimedOut, CheckStatus::Unknown),
     };
     let reader = match (reader, held) {
-        (CheckStatus::Ok, Ok(Ok(Held::NotReadOnly))) => CheckStatus::NotReadOnly,
-        (CheckStatus::Ok, Ok(Ok(Held::NoTimeout))) => CheckStatus::NoTimeout,
+        (CheckStatus::Ok, Ok(Ok(ReaderGuard::NotReadOnly))) => CheckStatus::NotReadOnly,
+        (CheckStatus::Ok, Ok(Ok(ReaderGuard::NoTimeout))) => CheckStatus::NoTimeout,
         (CheckStatus::Ok, Ok(Err(_))) => CheckStatus::Failed,
         (CheckStatus::Ok, Err(_)) => CheckStatus::TimedOut,
         (reader, _) => reader,
@@ -174,19 +175,19 @@ async fn check(app: &App) -> (Checks, Vec<Warning>) {
         Err(_) => (CheckStatus::TimedOut, CheckStatus::Unknown, CheckStatus::Unknown),
     };
     let writer = if app.db.disk_has_failed() { CheckStatus::Failed } else { writer };
-    // Empty policies are not loaded; this tells of one that could not have been.
+    // An empty policy is never loaded, so an empty revision means that there is no policy.
     let policy =
         if app.policy.current().revision().is_empty() { CheckStatus::Failed } else { CheckStatus::Ok };
-    // Whether the reader answers is told by its check.
+    // A failure of the reader shows in its own check.
     let unknown = matches!(unknown, Ok(Ok(names)) if !names.is_empty());
     let warnings = [
         (unknown, Warning::UnknownMasterKey),
         (app.failing.any(), Warning::JobFailing),
         (app.policy.is_half_written(), Warning::PolicyHalfWritten),
-        (app.unreviewed.load(Ordering::Relaxed), Warning::SuppressionsUnreviewed),
+        (app.suppression_review_due.load(Ordering::Relaxed), Warning::SuppressionsUnreviewed),
     ];
     let warnings = warnings.into_iter().filter_map(|(holds, warning)| holds.then_some(warning));
-    // Whether the writer answers is told by its check.
+    // A failure of the writer shows in its own check.
     let lax = lax.ok().and_then(Result::ok).unwrap_or_default();
     let warnings = warnings.chain(lax.into_iter().map(Warning::from)).collect();
     (Checks { reader, writer, migrations, policy, audit, keys }, warnings)

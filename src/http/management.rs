@@ -1,4 +1,4 @@
-//! The listener of the operators: whether the server lives, whether it is ready, what it measures. Room: http.
+//! The management listener: liveness, readiness and metrics. Room: http.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -26,22 +26,22 @@ use crate::{
     config::Server,
 };
 
-/// How often what was measured is gathered, read or not: else it would pile up.
-const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// How often recorded samples are aggregated even if nobody scrapes them; otherwise they would pile up.
+const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 struct Shared {
     app: Arc<App>,
     health: Arc<Health>,
     recorder: &'static PrometheusHandle,
-    /// Revision of the policy that was told last.
+    /// The policy revision that was reported last.
     reported_revision: Arc<Mutex<Option<String>>>,
 }
 
-/// `/livez`, `/readyz` and `/metrics`. Nobody is asked for a credential: nothing here tells of a person.
+/// `/livez`, `/readyz` and `/metrics`. No credential is required: nothing here is personal data.
 ///
 /// # Errors
-/// `INTERNAL` when there is no registry.
+/// `INTERNAL` if there is no metrics recorder.
 pub fn management(app: Arc<App>, shutdown: Shutdown) -> Result<Router, Error> {
     let health = Arc::new(Health::new(app.clone(), shutdown));
     let recorder = metrics::install_recorder().ok_or_else(|| Error::internal("the registry of measures"))?;
@@ -55,12 +55,12 @@ pub fn management(app: Arc<App>, shutdown: Shutdown) -> Result<Router, Error> {
     Ok(with_security_headers(router, &Server::default()))
 }
 
-/// Serves `router`, made by [`management`], as long as the process lives.
+/// Serves `router`, built by [`management`], as long as the process runs.
 pub async fn serve_management(listener: TcpListener, router: Router) {
     if let Some(recorder) = metrics::install_recorder() {
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(UPKEEP_INTERVAL).await;
+                tokio::time::sleep(METRICS_UPKEEP_INTERVAL).await;
                 recorder.run_upkeep();
             }
         });

@@ -1,10 +1,11 @@
-//! The HTTP face: router, GraphQL endpoint, what every answer carries, and an orderly end. Room: http.
+//! The HTTP interface: router, GraphQL endpoint, common response headers, and graceful shutdown. Room: http.
 //!
-//! `base/metrics.rs` counts by labels that are words of the program: a root field is named as the registry spells it.
-//! `http/security_headers.rs` stands around every router: security headers, CORS. `http/health.rs` asks the database, writes an
-//! entry to the audit log and takes it back (`audit::probe`, through the one door). `http/shutdown.rs`: at the signal
-//! the listener takes who has connected already and closes; for half a second open connections may send one more
-//! request, whose answer says that it is the last; then idle ones are closed and those at work are waited for.
+//! `base/metrics.rs` only uses labels that are fixed in the program: a root field has the name that the registry gives
+//! it. `http/security_headers.rs` wraps every router: security headers, CORS. `http/health.rs` queries the database,
+//! and writes an entry to the audit log and rolls it back (`audit::probe`). `http/shutdown.rs`: at the signal the
+//! listener accepts connections that are already queued and closes. For half a second open connections may send one
+//! more request, whose response announces that it is the last. Then idle connections are closed, and active ones may
+//! finish.
 
 mod body;
 mod concurrency;
@@ -74,16 +75,16 @@ pub use serve::serve_within;
 pub use shutdown::Shutdown;
 pub use socket::connection_limits::SocketLimits;
 
-/// What the server is to offer.
+/// Settings of the server.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Limits on requests.
     pub limits: Limits,
-    /// Whether `GET /graphiql` is there.
+    /// Whether `GET /graphiql` is served.
     pub graphiql: bool,
     /// Limits on WebSockets.
     pub sockets: SocketLimits,
-    /// Whether clients come through a proxy, whose word on where they come from counts then.
+    /// Whether clients connect through a trusted proxy, which states their addresses.
     pub behind_proxy: bool,
 }
 
@@ -115,7 +116,7 @@ pub fn router(app: Arc<App>, pipeline: Arc<Pipeline>, settings: impl Into<Settin
         .fallback(not_found)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(shared.clone(), trace_request))
-        // What gives a request its id may panic too.
+        // The layer that assigns the request id may panic too.
         .layer(CatchPanicLayer::custom(panicked_outside))
         .with_state(shared)
 }
@@ -136,7 +137,7 @@ pub async fn serve(
 /// Resolves at SIGTERM or SIGINT.
 pub async fn stop_signal() {
     let interrupt = async {
-        // Without a handler the process ends by the signal itself.
+        // If no handler can be installed, the signal itself ends the process.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
@@ -158,13 +159,13 @@ pub async fn stop_signal() {
     }
 }
 
-/// Gives the request its id and the answer the headers that every answer has, and writes the one log line.
+/// Assigns the request id, sets the common response headers, and writes the log line of the request.
 async fn trace_request(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
     let start = Instant::now();
     let id = RequestId::new(&shared.app);
     let format = Format::negotiate(request.headers()).unwrap_or_default();
     request.extensions_mut().insert(id.clone());
-    // Of the highest level, so that no filter leaves a line without its request.
+    // At the highest level, so that no filter separates a line from its request.
     let span = tracing::error_span!("request", request_id = id.as_str());
     let mut response = next.run(request).instrument(span.clone()).await;
     if response.extensions().get::<Panicked>().is_some() {
@@ -186,18 +187,18 @@ async fn trace_request(State(shared): State<Shared>, mut request: Request, next:
     response
 }
 
-/// Marks the answer of a handler that panicked.
+/// Marks the response of a handler that panicked.
 #[derive(Clone)]
 struct Panicked;
 
-/// The payload of a panic may quote values: it is dropped.
+/// Drops the payload of a panic, because it may quote values.
 fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     let mut response = Response::default();
     response.extensions_mut().insert(Panicked);
     response
 }
 
-/// The answer when even the id of a request could not be made.
+/// The response if even the request id could not be made.
 fn panicked_outside(_: Box<dyn Any + Send + 'static>) -> Response {
     let id = RequestId::random();
     let error = Error::internal("a request panicked before it had an id");

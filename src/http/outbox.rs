@@ -1,7 +1,6 @@
-//! `GET /outbox/TOKEN`: the mails of the demo, which are sent to nobody. Room: http.
+//! `GET /outbox/TOKEN`: the mails of the demo, which are never sent. Room: http.
 //!
-//! Only the demo has this route. It answers who asks this machine by the name of this machine and knows the token of the run; everybody
-//! else gets the answer of a path that is not there.
+//! Only the demo has this route. It requires a local `Host` and the token of this run; any other request gets 404.
 
 use askama::Template;
 use axum::{
@@ -16,15 +15,15 @@ use axum::{
 };
 use subtle::ConstantTimeEq;
 
-use crate::domain::mail_outbox::shown::Outbox;
+use crate::domain::mail_outbox::demo_outbox::DemoOutbox;
 
-/// Styles of the public pages, and nothing else.
+/// Allows only the stylesheet of the public pages.
 const CSP: &str =
     "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 #[derive(Clone)]
 struct OutboxState {
-    outbox: Outbox,
+    outbox: DemoOutbox,
     token: String,
 }
 
@@ -41,14 +40,14 @@ struct Mail {
     lines: Vec<Line>,
 }
 
-/// A line of a letter; an address of a page is a link.
+/// A line of a mail; a URL of a page becomes a link.
 struct Line {
     text: String,
     link: bool,
 }
 
-/// The route, for whoever knows `token`.
-pub fn outbox(outbox: Outbox, token: String) -> Router {
+/// The route, for callers who know `token`.
+pub fn outbox(outbox: DemoOutbox, token: String) -> Router {
     Router::new().route("/outbox/{token}", any(page)).with_state(OutboxState { outbox, token })
 }
 
@@ -59,7 +58,7 @@ async fn page(State(state): State<OutboxState>, Path(token): Path<String>, reque
     if !token_matches || !is_read || !is_this_machine(host) {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let mails = state.outbox.letters().into_iter().map(|mail| Mail {
+    let mails = state.outbox.mails().into_iter().map(|mail| Mail {
         to: mail.to,
         subject: mail.subject,
         at: mail.at.format("%H:%M:%S").to_string(),
@@ -77,7 +76,7 @@ async fn page(State(state): State<OutboxState>, Path(token): Path<String>, reque
             let headers = [
                 (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
                 (CONTENT_SECURITY_POLICY, HeaderValue::from_static(CSP)),
-                // The token stands in the address.
+                // The token is in the URL.
                 (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
             ];
             (headers, page).into_response()
@@ -86,7 +85,7 @@ async fn page(State(state): State<OutboxState>, Path(token): Path<String>, reque
     }
 }
 
-/// Whether a `Host` names this machine: another name that leads here is one that a page of others has made up.
+/// Whether a `Host` names this machine. Another name that resolves to it may be a DNS rebinding attack.
 fn is_this_machine(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! `GET /.well-known/zweck/keys.json`: the public keys that receipts are signed with, for everybody. Room: http.
+//! `GET /.well-known/zweck/keys.json`: the public keys for verifying receipts. Room: http.
 
 use axum::{
     body::Body,
@@ -14,10 +14,10 @@ use super::{Format, shared::Shared};
 use crate::http::response::{self, RequestId};
 use crate::{audit, base::error::Error, domain::receipts};
 
-/// An hour: the key changes with the database alone.
+/// One hour: the key only changes with the database.
 const CACHE_FOR_AN_HOUR: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 
-/// Answers one request. Nobody is asked for a credential: who holds a receipt must be able to verify it.
+/// Handles one request. No credential is required: anyone who holds a receipt must be able to verify it.
 pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Response {
     let id = RequestId::from_request(&request);
     let format = Format::negotiate(request.headers()).unwrap_or_default();
@@ -40,6 +40,6 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
 }
 
 async fn keys(shared: &Shared) -> Result<String, Error> {
-    let ring = audit::installation_keys(&shared.app).await?;
-    Ok(receipts::published_keys(ring, &shared.app.pages)?.to_string())
+    let installation_keys = audit::installation_keys(&shared.app).await?;
+    Ok(receipts::published_keys(installation_keys, &shared.app.pages)?.to_string())
 }

@@ -1,21 +1,21 @@
-//! Reads a GraphQL request out of an address: `GET /graphql?query=...`. Room: http.
+//! Reads a GraphQL request from a query string: `GET /graphql?query=...`. Room: http.
 
 use percent_encoding::percent_decode;
 
 use super::body::{RequestParams, parse_json};
 use crate::{base::error::Error, graphql::Request};
 
-/// Reads the request in the query part of an address, in the form of `application/x-www-form-urlencoded`. Parameters of other
-/// names are ignored, as GraphQL over HTTP asks; one given twice is an error.
+/// Reads the request from a query string, encoded as `application/x-www-form-urlencoded`. Unknown parameters are
+/// ignored, as GraphQL over HTTP requires; a duplicate one is an error.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` for a parameter that is missing, given twice, not UTF-8 or of the wrong type.
+/// `BAD_USER_INPUT` for a parameter that is missing, duplicate, not UTF-8 or of the wrong type.
 pub(super) fn parse(query: &str, strict: bool) -> Result<Request, Error> {
     let mut params = RequestParams::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decode(name)?, decode(value)?);
-        // As in a body: what is not given and what is empty are the same as null, a document aside.
+        // As in a body, an absent or empty parameter means null, except for the document.
         let value = match name.as_str() {
             "query" | "operationName" if name == "query" || !value.is_empty() => value.into(),
             "variables" | "extensions" if !value.is_empty() => parse_json(value.as_bytes())

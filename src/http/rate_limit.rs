@@ -1,4 +1,4 @@
-//! What each credential may spend in a minute, and the headers that tell how much is left. Room: http.
+//! The cost budget of each credential per minute, and the headers that report what is left. Room: http.
 
 use std::{
     num::NonZeroU32,
@@ -24,15 +24,15 @@ use crate::{
     graphql::CostMeter,
 };
 
-/// draft-ietf-httpapi-ratelimit-headers-10; a unit is what an operation costs at least.
+/// draft-ietf-httpapi-ratelimit-headers-10; one unit is the minimum cost of an operation.
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
-/// Charges after which credentials that have everything left are forgotten.
+/// Number of charges after which credentials with a full budget are forgotten.
 const CLEANUP_EVERY: u64 = 10_000;
 
 type Limiter = Governor<String, HashMapStateStore<String>, MonotonicClock, StateInformationMiddleware>;
 
-/// What every credential has left, in this process.
+/// The remaining budgets of all credentials, in this process.
 pub(super) struct RateLimiter {
     limiter: Limiter,
     quota: u32,
@@ -40,7 +40,7 @@ pub(super) struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// Rates at which a credential may spend `per_minute`, all of it at once too; `None` for no limit.
+    /// A limiter with a budget of `per_minute` for each credential, which may be spent at once; `None` for no limit.
     pub(super) fn new(per_minute: u64) -> Option<Arc<Self>> {
         let quota = NonZeroU32::new(u32::try_from(per_minute).unwrap_or(u32::MAX))?;
         let limiter = Governor::hashmap_with_clock(Quota::per_minute(quota), MonotonicClock)
@@ -49,12 +49,12 @@ impl RateLimiter {
     }
 }
 
-/// What one credential spends by one request.
+/// The account of one credential for one request.
 pub(super) struct RateAccount {
     rate_limiter: Arc<RateLimiter>,
     credential: String,
     left: AtomicU32,
-    /// Seconds to wait, once a charge was refused.
+    /// Seconds to wait after a refused charge.
     wait: AtomicU64,
 }
 
@@ -64,7 +64,7 @@ impl RateAccount {
         Self { rate_limiter, credential, left: AtomicU32::new(0), wait: AtomicU64::new(0) }
     }
 
-    /// Tells what is left, and when there will be enough.
+    /// Sets the headers that report what is left and when to retry.
     pub(super) fn set_headers(&self, response: &mut Response) {
         let (quota, left) = (self.rate_limiter.quota, self.left.load(Ordering::Relaxed));
         let full = (u64::from(quota.saturating_sub(left)) * 60).div_ceil(u64::from(quota));

@@ -1,4 +1,4 @@
-//! Answers: bodies, statuses and the headers that every answer has. Room: http.
+//! Responses: bodies, status codes and common headers. Room: http.
 
 use axum::{
     body::Body,
@@ -21,7 +21,7 @@ use crate::{
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// Id of a request: a UUIDv7 of ours; what a client sends under that name is not taken.
+/// The id of a request: a UUIDv7 of this server; an id sent by the client is ignored.
 #[derive(Clone, Debug)]
 pub struct RequestId(String);
 
@@ -31,12 +31,12 @@ impl RequestId {
         Self(app.new_id().to_string())
     }
 
-    /// An id that needs nothing of the application, for when that fails.
+    /// A random id that does not depend on the application, for when it fails.
     pub(super) fn random() -> Self {
         Self(uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string())
     }
 
-    /// The id given to `request`.
+    /// The id that was assigned to `request`.
     pub fn from_request<B>(request: &Request<B>) -> Self {
         request.extensions().get::<Self>().cloned().unwrap_or_else(|| Self(String::new()))
     }
@@ -47,7 +47,7 @@ impl RequestId {
     }
 }
 
-/// What the log line tells beside the status: ids and codes.
+/// Ids and codes for the log line of a request.
 #[derive(Clone, Default)]
 pub(super) struct RequestLogFields {
     pub actor: Option<String>,
@@ -55,7 +55,7 @@ pub(super) struct RequestLogFields {
     pub code: Option<Code>,
 }
 
-/// Refuses a request before the engine has seen it.
+/// The response to a request that is refused before the engine sees it.
 pub(super) fn error_response(format: Format, status: StatusCode, error: &Error, id: &RequestId) -> Response {
     let mut response = build(format, status, graphql::error_body(error, id.as_str()));
     let header = match error.code {
@@ -63,7 +63,7 @@ pub(super) fn error_response(format: Format, status: StatusCode, error: &Error, 
         Code::Overloaded => Some((RETRY_AFTER, "1")),
         _ => None,
     };
-    let soon = error.soon.then_some((RETRY_AFTER, "1"));
+    let soon = error.retry_soon.then_some((RETRY_AFTER, "1"));
     let headers = header.into_iter().chain(soon);
     response.headers_mut().extend(headers.map(|(name, value)| (name, HeaderValue::from_static(value))));
     response
@@ -72,8 +72,8 @@ pub(super) fn error_response(format: Format, status: StatusCode, error: &Error, 
     response
 }
 
-/// Hands out an answer of the engine. Under `application/graphql-response+json` a document that was not executed
-/// is 400, under `application/json` 200 (GraphQL over HTTP, 6.4).
+/// The HTTP response for a GraphQL response. For a document that was not executed, the status is 400 under
+/// `application/graphql-response+json` and 200 under `application/json` (GraphQL over HTTP, 6.4).
 pub(super) fn graphql_response(format: Format, answer: graphql::Response, strict: bool) -> Response {
     let (status, code) = match answer.outcome {
         Outcome::Executed => (StatusCode::OK, None),
@@ -95,7 +95,7 @@ pub(super) fn graphql_response(format: Format, answer: graphql::Response, strict
     response
 }
 
-/// The status of an operation refused as a whole.
+/// The status code for an operation that is refused as a whole.
 pub(super) fn status_of(code: Code) -> StatusCode {
     match code {
         Code::Unauthenticated => StatusCode::UNAUTHORIZED,
@@ -105,14 +105,14 @@ pub(super) fn status_of(code: Code) -> StatusCode {
         Code::Conflict | Code::Held => StatusCode::CONFLICT,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::AuditUnavailable | Code::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-        // Unlike 503 it does not say that nothing was done.
+        // Unlike 503, it does not claim that nothing was done.
         Code::TimedOut => StatusCode::GATEWAY_TIMEOUT,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
-/// The headers every answer has. Answers depend on who asks and for what: no cache may keep them, except of what is the
-/// same for everybody and says so itself.
+/// Sets the common headers. Responses depend on the caller and the purpose, so caches must not store them, except for
+/// responses that are the same for everybody and set their own `Cache-Control`.
 pub(super) fn set_headers(response: &mut Response, id: &RequestId) {
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
@@ -132,7 +132,7 @@ fn build(format: Format, status: StatusCode, body: Vec<u8>) -> Response {
     response
 }
 
-/// Nothing is at the path of `request`.
+/// The response for an unknown path.
 pub(super) async fn not_found(request: axum::extract::Request) -> Response {
     let id = RequestId::from_request(&request);
     let format = Format::negotiate(request.headers()).unwrap_or_default();

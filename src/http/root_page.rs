@@ -1,4 +1,4 @@
-//! `GET /`: where things are, the same for everybody and without a word of what is in them. Room: http.
+//! `GET /`: a page with links, the same for everybody and without any data. Room: http.
 
 use askama::Template;
 use axum::{
@@ -14,7 +14,7 @@ use super::{headers::Format, shared::Shared};
 use crate::base::error::{Code, Error};
 use crate::http::response::{self, RequestId};
 
-/// Nothing but the text, and no icon.
+/// Allows only the text, without an icon.
 const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 #[derive(Template)]

@@ -1,4 +1,4 @@
-//! `GET /schema.graphql`: the schema as far as the credential may use it. Room: http.
+//! `GET /schema.graphql`: the part of the schema that the credential may use. Room: http.
 
 use axum::{
     body::Body,
@@ -32,7 +32,7 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
     let mut log_fields = RequestLogFields::default();
     let mut response = match print(&shared, request.headers(), &id, &mut log_fields).await {
         Ok(sdl) => {
-            // As text, so that a browser shows it.
+            // As plain text, so that a browser displays it.
             let mut response = Response::new(Body::from(sdl));
             let text = HeaderValue::from_static("text/plain; charset=utf-8");
             response.headers_mut().insert(CONTENT_TYPE, text);

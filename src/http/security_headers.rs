@@ -1,4 +1,4 @@
-//! What browsers are told with every answer: security headers, and which pages of others may ask. Room: http.
+//! Security headers of every response, and CORS. Room: http.
 
 use std::time::Duration;
 
@@ -20,11 +20,11 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::{IDEMPOTENCY_KEY, PREFER, PURPOSE};
 use crate::config::Server;
 
-/// How long a browser keeps what a preflight told: a changed list counts after ten minutes.
+/// How long a browser caches a preflight response: a changed list takes effect after ten minutes.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
 
-/// What an answer says unless it says otherwise itself. It is data: nothing in it may be run, framed, loaded by pages of others,
-/// or kept.
+/// The default headers of a response. Responses are data: they must not be executed, framed, embedded by other origins
+/// or cached.
 const HEADERS: [(HeaderName, &str); 7] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (CACHE_CONTROL, "no-store"),
@@ -38,11 +38,12 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// A year, for the host alone: what else its domain serves is not ours to say.
+/// One year, for this host only: other hosts of the domain are not this server's concern.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// `router`, every answer of which has the headers, and which pages of `server.cors_origins` may ask. Origins are compared whole:
-/// there are no patterns. Credentials are bearer tokens, which no browser sends by itself: cookies are not allowed.
+/// Adds the security headers to every response of `router`, and CORS for pages of `server.cors_origins`. Origins must
+/// match exactly; there are no patterns. Credentials are bearer tokens, which no browser sends by itself, so cookies
+/// are not allowed.
 pub fn with_security_headers(router: Router, server: &Server) -> Router {
     let origins: Vec<HeaderValue> =
         server.cors_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();

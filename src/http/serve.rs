@@ -1,4 +1,4 @@
-//! Connections: as many as there may be, none slower than it may be, and an orderly end. Room: http.
+//! Connections: limits on their number and slowness, and graceful shutdown. Room: http.
 
 use std::{
     io::{self, Write},
@@ -28,18 +28,17 @@ use super::pages::Peer;
 use crate::base::limits::Limits;
 use crate::http::shutdown::{self, DrainingListener, Shutdown};
 
-/// Longest head of a request, its address included.
+/// Maximum size of a request head, including the URL.
 const MAX_HEADER_BYTES: usize = 128 * 1024;
-/// Streams of one HTTP/2 connection.
+/// Maximum streams of one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
-/// What a connection is told that is one too many. It asks for nothing yet: nothing is read.
+/// The response to a connection beyond the limit. It is sent before anything is read.
 const TOO_MANY_CONNECTIONS: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncache-control: no-store\r\n\
                           connection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// Serves `router` within `limits` until `ending` begins. From then on nobody can connect, who has connected is answered (and
-/// told that it is the last answer), and after `grace` at the latest it is over. Connections that cannot be accepted are tried
-/// again.
+/// Serves `router` within `limits` until `shutdown` is triggered. From then on new connections are refused, open ones
+/// get a last response that says so, and after `grace` at the latest the function returns. A failed accept is retried.
 ///
 /// # Errors
 /// From the listener.
@@ -83,7 +82,7 @@ pub async fn serve_within(
 
 fn builder(header_timeout: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    // Between requests too: it is how long a connection may be idle.
+    // Applies between requests too, so it is also the idle timeout.
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -107,22 +106,22 @@ struct Connection {
 }
 
 impl Connection {
-    /// Serves the connection. Its first request must begin within `patience`: which protocol it speaks is not known before,
-    /// and hyper waits for that without end.
+    /// Serves the connection. Its first request must begin within `header_timeout`: before that the protocol is
+    /// unknown, and hyper has no timeout for that phase.
     async fn serve(
         self,
         builder: Arc<Builder<TokioExecutor>>,
         header_timeout: Duration,
         permit: OwnedSemaphorePermit,
     ) {
-        // Answers are written at once: waiting for more to send gains nothing.
+        // Responses are written at once, so waiting for more data gains nothing.
         let _ = self.stream.set_nodelay(true);
         let has_request = Arc::new(AtomicBool::new(false));
         let inner = TowerToHyperService::new(self.router);
         let service = PeerService { inner, peer: self.peer, has_request: has_request.clone() };
         let served = builder.serve_connection_with_upgrades(TokioIo::new(self.stream), service);
         let mut served = pin!(self.watcher.watch(served.into_owned()));
-        // How a connection ends is its client's affair.
+        // The way in which a connection ends does not matter.
         if tokio::time::timeout(header_timeout, &mut served).await.is_err()
             && has_request.load(Ordering::Relaxed)
         {
@@ -132,7 +131,7 @@ impl Connection {
     }
 }
 
-/// A service that notices its first request, and tells each where it comes from.
+/// A service that records its first request and adds the peer address to every request.
 struct PeerService<S> {
     inner: S,
     peer: Peer,
@@ -151,7 +150,7 @@ impl<B, S: hyper::service::Service<Request<B>>> hyper::service::Service<Request<
     }
 }
 
-/// Says that there are too many connections, as far as that can be said without waiting.
+/// Rejects a connection beyond the limit, as far as possible without waiting.
 fn reject_connection(stream: TcpStream) {
     if let Ok(mut stream) = stream.into_std() {
         let _ = stream.write(TOO_MANY_CONNECTIONS);

@@ -1,4 +1,4 @@
-//! The end of a server: no new connection, every request under way answered, then the rest is closed. Room: http.
+//! Graceful shutdown: no new connections, every running request answered, then the rest is closed. Room: http.
 
 use std::{
     future::{Future, pending, poll_fn},
@@ -18,16 +18,16 @@ use axum::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-/// How long connections that are open at the end may send one more request: their client cannot know yet. Its answer says that
-/// it was the last one.
+/// How long open connections may send one more request after the signal, since their clients cannot know about it yet.
+/// The response says that it is the last one.
 const DRAIN_TIME: Duration = Duration::from_millis(500);
 
-/// Tells everybody that the server ends. All clones tell of the same end.
+/// A shutdown signal. All clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown(CancellationToken);
 
 impl Shutdown {
-    /// An end that begins when `stop` resolves.
+    /// A shutdown that is triggered when `stop` resolves.
     pub fn on(stop: impl Future<Output = ()> + Send + 'static) -> Self {
         let shutdown = Self::default();
         let token = shutdown.0.clone();
@@ -38,29 +38,29 @@ impl Shutdown {
         shutdown
     }
 
-    /// Begins the end.
+    /// Triggers the shutdown.
     pub fn trigger(&self) {
         self.0.cancel();
     }
 
-    /// Whether it has begun.
+    /// Whether the shutdown has been triggered.
     pub fn is_triggered(&self) -> bool {
         self.0.is_cancelled()
     }
 
-    /// Resolves when it begins.
+    /// Resolves when the shutdown is triggered.
     pub async fn triggered(&self) {
         self.0.cancelled().await;
     }
 
-    /// Resolves when connections that are idle still may be closed: clients had time for one more request.
+    /// Resolves when idle connections may be closed, after clients had time for one more request.
     pub(super) async fn drained(&self, grace: Duration) {
         self.triggered().await;
         tokio::time::sleep(DRAIN_TIME.min(grace / 2)).await;
     }
 }
 
-/// A listener that ends with the server: it takes who is waiting already, and closes.
+/// A listener that, on shutdown, accepts the queued connections and then closes.
 pub(super) struct DrainingListener {
     listener: Option<TcpListener>,
     address: SocketAddr,
@@ -73,7 +73,7 @@ impl DrainingListener {
         Ok(Self { listener: Some(listener), address, shutdown })
     }
 
-    /// Who has connected already and was not taken yet.
+    /// Accepts a connection that is already queued.
     async fn accept_pending(&self) -> Option<(TcpStream, SocketAddr)> {
         let listener = self.listener.as_ref()?;
         poll_fn(|context| {
@@ -102,7 +102,7 @@ impl Listener for DrainingListener {
         match self.accept_pending().await {
             Some(connection) => connection,
             None => {
-                // From here on connections are refused by the system.
+                // From here on the operating system refuses connections.
                 self.listener = None;
                 pending().await
             }
@@ -114,13 +114,13 @@ impl Listener for DrainingListener {
     }
 }
 
-/// While the server ends, an answer is the last one on its connection, and says so.
+/// During shutdown, a response is the last one on its connection and announces that.
 pub(super) async fn add_connection_close(
     State(shutdown): State<Shutdown>,
     request: Request,
     next: Next,
 ) -> Response {
-    // HTTP/2 has a frame for it, which the server sends by itself.
+    // HTTP/2 has a frame for that, which hyper sends.
     let is_http1 = request.version() <= Version::HTTP_11;
     let mut response = next.run(request).await;
     if is_http1 && shutdown.is_triggered() {

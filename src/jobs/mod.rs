@@ -40,87 +40,87 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Does the work until the server ends; what fails is told by its code and done again.
 pub async fn run(app: Arc<App>, mailer: Option<Mailer>) {
-    let mails = async {
+    let mail_loop = async {
         while let Some(mailer) = &mailer {
-            told(&app, "mails", mailer.deliver(&app).await.map(|_| ()));
+            log_failure(&app, "mails", mailer.deliver(&app).await.map(|_| ()));
             tokio::time::sleep(until_next(MAIL_INTERVAL, app.now())).await;
         }
     };
-    let order = order(&app);
-    let ends = async {
+    let numbering_loop = run_numbering(&app);
+    let expiry_loop = async {
         let mut revision = String::new();
         loop {
-            told(&app, "owed", audit::write_deferred_entries(&app).await.map(|_| ()));
-            told(&app, "ends", consents::expire(&app).await.map(|_| ()));
-            let present = app.policy.current().revision().to_owned();
-            if revision != present {
-                let caught_up = consents::backfill_changes(&app).await;
-                if caught_up.is_ok() {
-                    revision = present;
+            log_failure(&app, "owed", audit::write_deferred_entries(&app).await.map(|_| ()));
+            log_failure(&app, "ends", consents::expire(&app).await.map(|_| ()));
+            let current = app.policy.current().revision().to_owned();
+            if revision != current {
+                let backfilled = consents::backfill_changes(&app).await;
+                if backfilled.is_ok() {
+                    revision = current;
                 }
-                told(&app, "catch_up", caught_up.map(|_| ()));
+                log_failure(&app, "catch_up", backfilled.map(|_| ()));
             }
             tokio::time::sleep(EXPIRY_INTERVAL).await;
         }
     };
-    let rest = async {
+    let maintenance_loop = async {
         loop {
-            told(&app, "upkeep", upkeep(&app).await);
+            log_failure(&app, "upkeep", run_maintenance(&app).await);
             tokio::time::sleep(MAINTENANCE_INTERVAL).await;
         }
     };
-    let agree = async {
+    let suppression_loop = async {
         // A server that is started anew every day does it too, once the first requests are answered.
         tokio::time::sleep(SUPPRESSION_DELAY).await;
         loop {
-            told(&app, "agree", agree(&app).await);
-            told(&app, "review", review(&app).await);
+            log_failure(&app, "agree", reconcile_suppressions(&app).await);
+            log_failure(&app, "review", check_review_due(&app).await);
             tokio::time::sleep(SUPPRESSION_INTERVAL).await;
         }
     };
-    tokio::join!(mails, order, ends, rest, agree);
+    tokio::join!(mail_loop, numbering_loop, expiry_loop, maintenance_loop, suppression_loop);
 }
 
 /// Says that this server runs until it ends, and learns which master key is in use.
-pub async fn beat(app: Arc<App>, own: servers::Own) {
+pub async fn send_heartbeats(app: Arc<App>, registration: servers::ServerRegistration) {
     loop {
         tokio::time::sleep(servers::HEARTBEAT_INTERVAL).await;
-        told(&app, "beat", own.beat(&app).await);
+        log_failure(&app, "beat", registration.heartbeat(&app).await);
     }
 }
 
 /// Gives changes of consents their places until the server ends: at once what is queued here.
-pub(crate) async fn order(app: &App) {
+pub(crate) async fn run_numbering(app: &App) {
     // SQLite has no queue.
     while app.db.backend() != DbBackend::Sqlite {
         let numbered = audit::number_changes(app).await;
-        let gather = match &numbered {
+        let pause = match &numbered {
             Ok(_) => GATHER_TIME,
             Err(_) => NUMBERING_INTERVAL,
         };
-        let alone = !matches!(numbered, Ok(None));
-        told(app, "order", numbered.map(|_| ()));
-        tokio::time::sleep(gather).await;
-        if alone {
+        let was_first = !matches!(numbered, Ok(None));
+        log_failure(app, "order", numbered.map(|_| ()));
+        tokio::time::sleep(pause).await;
+        if was_first {
             let _ = tokio::time::timeout(NUMBERING_INTERVAL, app.db.feed.queued()).await;
         }
     }
 }
 
 /// How long it is at `now` until the clock strikes the next multiple of `every`.
-fn until_next(every: Duration, now: DateTime<Utc>) -> Duration {
-    let (every, now) = (every.as_nanos(), now.timestamp_nanos_opt().unwrap_or_default().unsigned_abs());
-    let past = u128::from(now) % every.max(1);
-    Duration::from_nanos(u64::try_from(every - past).unwrap_or(u64::MAX))
+fn until_next(interval: Duration, now: DateTime<Utc>) -> Duration {
+    let (interval, now) = (interval.as_nanos(), now.timestamp_nanos_opt().unwrap_or_default().unsigned_abs());
+    let elapsed = u128::from(now) % interval.max(1);
+    Duration::from_nanos(u64::try_from(interval - elapsed).unwrap_or(u64::MAX))
 }
 
 /// Carries what the suppression list says to contacts that lack it. There is nothing to be mended: what brings an address or a no does so
 /// itself. Anything else is a fault of ours, and told as one.
-async fn agree(app: &App) -> Result<(), Error> {
-    let settled = consents::reconcile(app).await?;
-    if settled.repaired > 0 {
+async fn reconcile_suppressions(app: &App) -> Result<(), Error> {
+    let reconciled = consents::reconcile(app).await?;
+    if reconciled.repaired > 0 {
         tracing::error!(
-            contacts = settled.repaired,
+            contacts = reconciled.repaired,
             "contacts lacked a block that the suppression list says"
         );
     }
@@ -128,9 +128,9 @@ async fn agree(app: &App) -> Result<(), Error> {
 }
 
 /// Looks whether the suppression list is to be looked over.
-async fn review(app: &App) -> Result<(), Error> {
+async fn check_review_due(app: &App) -> Result<(), Error> {
     let due = suppressions::is_due(app).await?;
-    app.unreviewed.store(due, Ordering::Relaxed);
+    app.suppression_review_due.store(due, Ordering::Relaxed);
     if due {
         tracing::warn!(
             "the suppression list was not looked over for three years; `zweck suppressions status` tells what is on it"
@@ -139,10 +139,10 @@ async fn review(app: &App) -> Result<(), Error> {
     Ok(())
 }
 
-fn told(app: &App, job: &'static str, done: Result<(), Error>) {
-    app.failing.note(job, done.is_err());
-    metrics::count_job(job, done.is_ok());
-    if let Err(error) = done {
+fn log_failure(app: &App, job: &'static str, result: Result<(), Error>) {
+    app.failing.note(job, result.is_err());
+    metrics::count_job(job, result.is_ok());
+    if let Err(error) = result {
         tracing::warn!(job, code = error.code.as_str(), "a background job failed; it is done again later");
     }
 }
@@ -151,14 +151,14 @@ fn told(app: &App, job: &'static str, done: Result<(), Error>) {
 ///
 /// # Errors
 /// The first one.
-pub async fn round(app: &App, mailer: Option<&Mailer>) -> Result<(), Error> {
+pub async fn run_once(app: &App, mailer: Option<&Mailer>) -> Result<(), Error> {
     audit::write_deferred_entries(app).await?;
     consents::expire(app).await?;
     consents::backfill_changes(app).await?;
     audit::number_changes(app).await?;
-    agree(app).await?;
-    review(app).await?;
-    upkeep(app).await?;
+    reconcile_suppressions(app).await?;
+    check_review_due(app).await?;
+    run_maintenance(app).await?;
     if let Some(mailer) = mailer {
         mailer.deliver(app).await?;
     }
@@ -166,14 +166,14 @@ pub async fn round(app: &App, mailer: Option<&Mailer>) -> Result<(), Error> {
 }
 
 /// All else. One piece that fails does not hold up the others.
-async fn upkeep(app: &App) -> Result<(), Error> {
-    let done = [
+async fn run_maintenance(app: &App) -> Result<(), Error> {
+    let results = [
         audit::delete_expired_outcomes(app).await.map(|_| ()),
-        signups::sweep(app).await.map(|_| ()),
+        signups::delete_expired(app).await.map(|_| ()),
         consents::require_renewals(app).await.map(|_| ()),
-        signups::ask_renewals(app).await.map(|_| ()),
+        signups::request_renewals(app).await.map(|_| ()),
     ];
-    done.into_iter().collect()
+    results.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! there before it is read. Whoever deploys several files over a longer time, or writes one in several goes, puts a `SHA256SUMS` beside
 //! them, or lets `policy.dir` be a symbolic link and switches that.
 
-pub mod resting;
+pub mod settling;
 
 use std::{
     collections::BTreeSet,
@@ -20,7 +20,7 @@ use notify::{
 };
 use tokio::sync::mpsc;
 
-use resting::{MAX_SETTLE_FACTOR, Read, SETTLE_TIME};
+use settling::{MAX_SETTLE_FACTOR, ReadResult, SETTLE_TIME};
 
 use crate::{
     app::App,
@@ -36,11 +36,11 @@ const ACTOR: &str = "server:watch";
 const MAX_LOGGED_RIGHTS: usize = 20;
 
 /// What comes in.
-enum Heard {
+enum WatchEvent {
     /// Something changed, or may have.
-    Event(notify::Result<Event>),
+    Changed(notify::Result<Event>),
     /// An operator asks.
-    Asked,
+    ReloadRequested,
 }
 
 /// Watches `directory` until the server ends; also loads anew at SIGHUP. A policy that is refused is told in the log and the
@@ -48,16 +48,16 @@ enum Heard {
 ///
 /// # Errors
 /// The directory cannot be watched.
-pub fn policy_after(app: Arc<App>, directory: PathBuf, rest: Duration) -> notify::Result<()> {
-    Watch::after(directory, rest)?.follow(app);
+pub fn watch_policy(app: Arc<App>, directory: PathBuf, settle_time: Duration) -> notify::Result<()> {
+    Watch::with_settle_time(directory, settle_time)?.spawn(app);
     Ok(())
 }
 
 /// A directory that is watched: whatever changes from here on is noticed.
 pub struct Watch {
-    watched: Watched<RecommendedWatcher>,
-    heard: mpsc::UnboundedReceiver<Heard>,
-    rest: Duration,
+    watched: WatchedDirectory<RecommendedWatcher>,
+    events: mpsc::UnboundedReceiver<WatchEvent>,
+    settle_time: Duration,
 }
 
 impl Watch {
@@ -65,49 +65,53 @@ impl Watch {
     ///
     /// # Errors
     /// The directory cannot be watched.
-    pub fn of(directory: PathBuf) -> notify::Result<Self> {
-        Self::after(directory, SETTLE_TIME)
+    pub fn new(directory: PathBuf) -> notify::Result<Self> {
+        Self::with_settle_time(directory, SETTLE_TIME)
     }
 
-    fn after(directory: PathBuf, rest: Duration) -> notify::Result<Self> {
-        let (tell, heard) = mpsc::unbounded_channel();
-        let changed = tell.clone();
+    fn with_settle_time(directory: PathBuf, settle_time: Duration) -> notify::Result<Self> {
+        let (sender, events) = mpsc::unbounded_channel();
+        let from_watcher = sender.clone();
         let watcher = notify::recommended_watcher(move |event| {
             // Nobody listens when the server has ended.
-            let _ = changed.send(Heard::Event(event));
+            let _ = from_watcher.send(WatchEvent::Changed(event));
         })?;
-        let watched = Watched::new(watcher, directory)?;
-        hang_up(tell);
-        Ok(Self { watched, heard, rest })
+        let watched = WatchedDirectory::new(watcher, directory)?;
+        listen_for_sighup(sender);
+        Ok(Self { watched, events, settle_time })
     }
 
     /// What the directory holds, once it rests.
     ///
     /// # Errors
     /// Those of [`Sources::read`]; `UNREADABLE` where it does not rest within a minute.
-    pub async fn settled(&mut self) -> Result<Sources, PolicyErrors> {
-        let settled = self.watched.settled(&mut self.heard, self.rest, None);
-        let read = tokio::time::timeout(self.rest * MAX_SETTLE_FACTOR, settled).await.ok().flatten();
-        read.unwrap_or_else(|| Err(resting::unsettled(&self.watched.directory)))
+    pub async fn wait_until_settled(&mut self) -> Result<Sources, PolicyErrors> {
+        let wait_until_settled = self.watched.wait_until_settled(&mut self.events, self.settle_time, None);
+        let read = tokio::time::timeout(self.settle_time * MAX_SETTLE_FACTOR, wait_until_settled)
+            .await
+            .ok()
+            .flatten();
+        read.unwrap_or_else(|| Err(settling::not_settled(&self.watched.directory)))
     }
 
     /// Loads whatever comes until the server ends. What is there is looked at first: it may have changed since `app` was given its policy.
-    pub fn follow(mut self, app: Arc<App>) {
+    pub fn spawn(mut self, app: Arc<App>) {
         tokio::spawn(async move {
-            let mut first = Some(Heard::Asked);
-            while let Some(heard) = first {
-                if self.watched.note(heard) {
-                    let settled = self.watched.settled(&mut self.heard, self.rest, Some(&app));
-                    let Some(read) = settled.await else { return };
-                    load(&app, read).await;
+            let mut next = Some(WatchEvent::ReloadRequested);
+            while let Some(event) = next {
+                if self.watched.record_event(event) {
+                    let wait_until_settled =
+                        self.watched.wait_until_settled(&mut self.events, self.settle_time, Some(&app));
+                    let Some(read) = wait_until_settled.await else { return };
+                    reload(&app, read).await;
                 }
-                first = self.heard.recv().await;
+                next = self.events.recv().await;
             }
         });
     }
 }
 
-struct Watched<W> {
+struct WatchedDirectory<W> {
     watcher: W,
     /// As it is configured; it may be a symbolic link.
     directory: PathBuf,
@@ -117,7 +121,7 @@ struct Watched<W> {
     open: BTreeSet<PathBuf>,
 }
 
-impl<W: Watcher> Watched<W> {
+impl<W: Watcher> WatchedDirectory<W> {
     fn new(mut watcher: W, directory: PathBuf) -> notify::Result<Self> {
         let real = directory.canonicalize().map_err(notify::Error::io)?;
         watcher.watch(&real, RecursiveMode::Recursive)?;
@@ -131,42 +135,43 @@ impl<W: Watcher> Watched<W> {
     }
 
     /// Takes note, and tells whether the policy may be another one by it.
-    fn note(&mut self, heard: Heard) -> bool {
-        let event = match heard {
-            Heard::Asked => return true,
+    fn record_event(&mut self, event: WatchEvent) -> bool {
+        let event = match event {
+            WatchEvent::ReloadRequested => return true,
             // Events may be lost: then it is better to look.
-            Heard::Event(Err(_)) => return true,
-            Heard::Event(Ok(event)) => event,
+            WatchEvent::Changed(Err(_)) => return true,
+            WatchEvent::Changed(Ok(event)) => event,
         };
         if event.need_rescan() {
             self.open.clear();
             return true;
         }
-        let switched = self.follow();
-        let within: Vec<&PathBuf> = event.paths.iter().filter(|path| path.starts_with(&self.real)).collect();
+        let switched = self.follow_link();
+        let paths: Vec<&PathBuf> = event.paths.iter().filter(|path| path.starts_with(&self.real)).collect();
         match event.kind {
             EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => {
                 // Others are open for long, such as the swap file of an editor.
-                let counts = |path: &&PathBuf| path.strip_prefix(&self.real).is_ok_and(Sources::counts);
-                let written = within.iter().copied().filter(|path| path.is_file()).filter(counts);
-                self.open.extend(written.cloned());
+                let is_policy_file =
+                    |path: &&PathBuf| path.strip_prefix(&self.real).is_ok_and(Sources::is_policy_file);
+                let files = paths.iter().copied().filter(|path| path.is_file()).filter(is_policy_file);
+                self.open.extend(files.cloned());
             }
             // Closing is the last word on what was written.
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
-                return within.into_iter().fold(switched, |changed, path| self.open.remove(path) || changed);
+                return paths.into_iter().fold(switched, |changed, path| self.open.remove(path) || changed);
             }
             EventKind::Access(_) => return switched,
             _ => {
-                for path in &within {
+                for path in &paths {
                     self.open.remove(*path);
                 }
             }
         }
-        switched || !within.is_empty()
+        switched || !paths.is_empty()
     }
 
     /// Follows the link, and tells whether it stands for another directory now.
-    fn follow(&mut self) -> bool {
+    fn follow_link(&mut self) -> bool {
         let Ok(real) = self.directory.canonicalize() else { return false };
         if real == self.real {
             return false;
@@ -183,75 +188,75 @@ impl<W: Watcher> Watched<W> {
 
     /// What the directory holds, once it rests; `None` when nobody listens any more. Whoever keeps a file open for long is told to the
     /// operators of `app`.
-    async fn settled(
+    async fn wait_until_settled(
         &mut self,
-        heard: &mut mpsc::UnboundedReceiver<Heard>,
-        rest: Duration,
+        events: &mut mpsc::UnboundedReceiver<WatchEvent>,
+        settle_time: Duration,
         app: Option<&App>,
-    ) -> Option<Read> {
-        let mut until = Instant::now() + rest;
-        let mut changed = Instant::now();
-        let mut before: Option<Result<String, String>> = None;
+    ) -> Option<ReadResult> {
+        let mut deadline = Instant::now() + settle_time;
+        let mut last_change = Instant::now();
+        let mut previous: Option<Result<String, String>> = None;
         loop {
-            match tokio::time::timeout_at(until.into(), heard.recv()).await {
+            match tokio::time::timeout_at(deadline.into(), events.recv()).await {
                 Ok(None) => return None,
                 Ok(Some(event)) => {
-                    if self.note(event) {
-                        (until, before) = (Instant::now() + rest, None);
-                        changed = Instant::now();
+                    if self.record_event(event) {
+                        (deadline, previous) = (Instant::now() + settle_time, None);
+                        last_change = Instant::now();
                     }
                 }
                 Err(_) => {
-                    until = Instant::now() + rest;
-                    if self.is_written() {
-                        before = None;
+                    deadline = Instant::now() + settle_time;
+                    if self.is_being_written() {
+                        previous = None;
                         if let Some(app) = app
-                            && changed.elapsed() > rest * MAX_SETTLE_FACTOR
+                            && last_change.elapsed() > settle_time * MAX_SETTLE_FACTOR
                         {
-                            tell_half(app, true);
+                            report_half_written(app, true);
                         }
                         continue;
                     }
                     let read = self.read();
-                    let mark = read.as_ref().map(Sources::revision).map_err(ToString::to_string);
-                    if before.as_ref() == Some(&mark) {
+                    let revision = read.as_ref().map(Sources::revision).map_err(ToString::to_string);
+                    if previous.as_ref() == Some(&revision) {
                         if let Some(app) = app {
-                            tell_half(app, false);
+                            report_half_written(app, false);
                         }
                         return Some(read);
                     }
-                    before = Some(mark);
+                    previous = Some(revision);
                 }
             }
         }
     }
 
     /// Reads what the link stands for now: it may be switched between two files. Messages name what is configured.
-    fn read(&self) -> Read {
+    fn read(&self) -> ReadResult {
         let real = self.real.display().to_string();
         let directory = self.directory.display().to_string();
         match Sources::read(&self.real) {
             Ok(sources) => Ok(Sources { directory, ..sources }),
-            Err(PolicyErrors(mut faults)) => {
-                for fault in &mut faults {
-                    fault.file = fault.file.replacen(&real, &directory, 1);
+            Err(PolicyErrors(mut errors)) => {
+                for error in &mut errors {
+                    error.file = error.file.replacen(&real, &directory, 1);
                 }
-                Err(PolicyErrors(faults))
+                Err(PolicyErrors(errors))
             }
         }
     }
 
     /// Whether somebody is still writing to a file.
-    fn is_written(&mut self) -> bool {
+    fn is_being_written(&mut self) -> bool {
         self.open.retain(|path| path.exists());
         // Who has opened one before the watch began, or while events were lost, is found by the kernel alone.
-        !self.open.is_empty() || resting::is_written(&self.real)
+        !self.open.is_empty() || settling::is_being_written(&self.real)
     }
 }
 
 /// Tells, once, that a file of the policy has been open for long and that the old policy stays in force, or that it is so no more.
-fn tell_half(app: &App, half: bool) {
-    if !app.policy.note_half_written(half) && half {
+fn report_half_written(app: &App, is_half_written: bool) {
+    if !app.policy.note_half_written(is_half_written) && is_half_written {
         tracing::error!(
             "a file of the policy was written to and is not closed; the old policy stays in force until it is"
         );
@@ -259,27 +264,27 @@ fn tell_half(app: &App, half: bool) {
 }
 
 #[cfg(unix)]
-fn hang_up(tell: mpsc::UnboundedSender<Heard>) {
+fn listen_for_sighup(sender: mpsc::UnboundedSender<WatchEvent>) {
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::hangup()) {
         Ok(mut signal) => {
-            tokio::spawn(
-                async move { while signal.recv().await.is_some() && tell.send(Heard::Asked).is_ok() {} },
-            );
+            tokio::spawn(async move {
+                while signal.recv().await.is_some() && sender.send(WatchEvent::ReloadRequested).is_ok() {}
+            });
         }
         Err(_) => tracing::warn!("SIGHUP cannot be listened to"),
     }
 }
 
 #[cfg(not(unix))]
-fn hang_up(_: mpsc::UnboundedSender<Heard>) {}
+fn listen_for_sighup(_: mpsc::UnboundedSender<WatchEvent>) {}
 
-async fn load(app: &App, read: Read) {
+async fn reload(app: &App, sources: ReadResult) {
     let old = app.policy.current();
-    if read.as_ref().is_ok_and(|sources| sources.revision() == old.revision()) {
+    if sources.as_ref().is_ok_and(|sources| sources.revision() == old.revision()) {
         return;
     }
-    match purposes::reload(app, ACTOR, read).await {
+    match purposes::reload(app, ACTOR, sources).await {
         Ok(revisions) => {
             metrics::count_policy_load(true);
             tracing::info!(before = revisions.before, after = revisions.after, "the policy was loaded anew");
@@ -298,20 +303,20 @@ async fn load(app: &App, read: Read) {
 
 /// Tells the rights that are gained and lost.
 fn tell(old: &Policy, new: &Policy) {
-    let (before, after) =
-        (old.holdings(&PermissionFilter::default()), new.holdings(&PermissionFilter::default()));
-    for (word, rights) in [
-        ("gained", after.difference(&before).collect::<Vec<_>>()),
-        ("lost", before.difference(&after).collect::<Vec<_>>()),
+    let (before, with_settle_time) =
+        (old.permissions(&PermissionFilter::default()), new.permissions(&PermissionFilter::default()));
+    for (verb, rights) in [
+        ("gained", with_settle_time.difference(&before).collect::<Vec<_>>()),
+        ("lost", before.difference(&with_settle_time).collect::<Vec<_>>()),
     ] {
         for right in rights.iter().take(MAX_LOGGED_RIGHTS) {
             let (role, purpose) = (&right.role, &right.purpose);
-            tracing::info!(role, purpose, object = right.object, right = right.right, "a right is {word}");
+            tracing::info!(role, purpose, object = right.object, right = right.right, "a right is {verb}");
         }
         if rights.len() > MAX_LOGGED_RIGHTS {
             tracing::info!(
                 more = rights.len() - MAX_LOGGED_RIGHTS,
-                "further rights are {word}; `zweck policy diff` tells all"
+                "further rights are {verb}; `zweck policy diff` tells all"
             );
         }
     }

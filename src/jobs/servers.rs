@@ -21,7 +21,7 @@ const RETENTION: TimeDelta = TimeDelta::days(1);
 
 /// A server that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Running {
+pub struct RunningServer {
     /// Drawn anew at each start.
     pub id: Uuid,
     /// Version of the program.
@@ -36,12 +36,12 @@ pub struct Running {
 
 /// The row of this server.
 #[derive(Clone, Copy, Debug)]
-pub struct Own {
+pub struct ServerRegistration {
     id: Uuid,
     started_at: DateTime<Utc>,
 }
 
-impl Own {
+impl ServerRegistration {
     /// Of a server that starts now.
     pub fn new(app: &App) -> Self {
         Self { id: app.new_id(), started_at: app.now() }
@@ -51,7 +51,7 @@ impl Own {
     ///
     /// # Errors
     /// `INTERNAL` from the database.
-    pub async fn beat(self, app: &App) -> Result<(), Error> {
+    pub async fn heartbeat(self, app: &App) -> Result<(), Error> {
         let names = app.keys.names()?;
         let row = ActiveModel {
             id: Set(self.id),
@@ -60,8 +60,8 @@ impl Own {
             started_at: Set(self.started_at),
             seen_at: Set(app.now()),
         };
-        let again = OnConflict::column(Column::Id).update_columns([Column::SeenAt]).to_owned();
-        Entity::insert(row).on_conflict(again).exec_without_returning(&app.db.writer).await?;
+        let update_seen_at = OnConflict::column(Column::Id).update_columns([Column::SeenAt]).to_owned();
+        Entity::insert(row).on_conflict(update_seen_at).exec_without_returning(&app.db.writer).await?;
         Entity::delete_many().filter(Column::SeenAt.lt(app.now() - RETENTION)).exec(&app.db.writer).await?;
         audit::refresh_master_key(app).await
     }
@@ -70,7 +70,7 @@ impl Own {
     ///
     /// # Errors
     /// `INTERNAL` from the database.
-    pub async fn leave(self, app: &App) -> Result<(), Error> {
+    pub async fn deregister(self, app: &App) -> Result<(), Error> {
         Entity::delete_by_id(self.id).exec(&app.db.writer).await?;
         Ok(())
     }
@@ -80,17 +80,17 @@ impl Own {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn running(app: &App) -> Result<Vec<Running>, Error> {
+pub async fn list_running(app: &App) -> Result<Vec<RunningServer>, Error> {
     let rows: Vec<server::Model> = Entity::find()
         .filter(Column::SeenAt.gt(app.now() - HEARTBEAT_TIMEOUT))
         .order_by_asc(Column::StartedAt)
         .all(&app.db.reader)
         .await?;
-    let read = |row: server::Model| {
+    let to_server = |row: server::Model| {
         let master_keys = serde_json::from_str(&row.master_keys);
         let master_keys = master_keys.map_err(|_| Error::internal("the row of a server"))?;
         let server::Model { id, version, started_at, seen_at, .. } = row;
-        Ok(Running { id, version, master_keys, started_at, seen_at })
+        Ok(RunningServer { id, version, master_keys, started_at, seen_at })
     };
-    rows.into_iter().map(read).collect()
+    rows.into_iter().map(to_server).collect()
 }

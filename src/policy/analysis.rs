@@ -25,7 +25,7 @@ fn rights(table: &DecisionTable, id: super::ObjectId) -> Vec<&'static str> {
 
 impl Policy {
     /// All permissions of the filtered roles, purposes and types.
-    pub fn holdings(&self, filter: &PermissionFilter) -> BTreeSet<Permission> {
+    pub fn permissions(&self, filter: &PermissionFilter) -> BTreeSet<Permission> {
         let wanted = |of: &Option<String>, name: &str| of.as_ref().is_none_or(|wanted| wanted == name);
         let mut all = BTreeSet::new();
         for purpose in self.purposes().iter().filter(|p| !p.is_group && wanted(&filter.purpose, &p.code)) {
@@ -90,7 +90,7 @@ impl Policy {
     }
 
     /// Whether `role` may do more for `purpose` than everyone may.
-    pub fn may_anything(&self, role: &str, purpose: &str) -> bool {
+    pub fn has_own_permissions(&self, role: &str, purpose: &str) -> bool {
         let roles = self.rules.roles.closure(&format!("role:{role}"));
         let purposes = self.rules.purposes.closure(&format!("purpose:{purpose}"));
         let mut lines = self.rules.lines.iter();
@@ -103,14 +103,14 @@ impl Policy {
     }
 
     /// Whether a credential with these roles, restricted to `fields`, may do anything to one of them for the purpose.
-    pub fn may_use(&self, roles: &[String], purpose: &str, fields: &[String]) -> bool {
+    pub fn can_use(&self, roles: &[String], purpose: &str, fields: &[String]) -> bool {
         let Ok(table) = self.table(roles, purpose, Some(fields)) else { return false };
         fields.iter().any(|field| self.object(field).is_some_and(|id| !rights(&table, id).is_empty()))
     }
 
     /// The fields that any of these roles may use for the purpose. Ids are excluded because they follow from the
     /// other fields.
-    pub fn fields_of_use(&self, roles: &[String], purpose: &str) -> BTreeSet<&str> {
+    pub fn usable_fields(&self, roles: &[String], purpose: &str) -> BTreeSet<&str> {
         let table = self.table(roles, purpose, None).ok();
         let of_use = |name: &str| {
             let found = self.object(name).zip(table.as_ref());
@@ -121,7 +121,7 @@ impl Policy {
     }
 
     /// Questionable but valid rules.
-    pub(super) fn odd(&self) -> Vec<Warning> {
+    pub(super) fn find_warnings(&self) -> Vec<Warning> {
         let whole = |code, message| Warning { line: 0, code, message };
         let allows = || self.rules.lines.iter().filter(|line| line.allow);
         let named: HashSet<&str> = allows().map(|line| line.object.as_str()).collect();
@@ -150,11 +150,11 @@ impl Policy {
             !own.iter().any(|role| holders.contains(role.as_str()))
         });
         let idle = idle
-            .map(|role| whole("IDLE_ROLE", format!("role `{role}` may do nothing that not everyone may")));
+            .map(|role| whole("IDLE_ROLE", format!("role `{role}` has no permission that not everyone has")));
         let old = self.rules.old.iter().map(|(line, old, name)| Warning {
             line: *line,
             code: "OLD_NAME",
-            message: format!("`{old}` is called `{name}` now; the old name serves until the next version"),
+            message: format!("`{old}` is now called `{name}`; the old name works until the next version"),
         });
         unread.chain(silent).chain(idle).chain(self.idle_rules()).chain(old).collect()
     }
@@ -201,7 +201,7 @@ impl Policy {
         idle.map(|(line, _)| Warning {
             line: line.number,
             code: "IDLE_RULE",
-            message: "this rule changes nothing: other rules decide everything it speaks about".to_owned(),
+            message: "this rule has no effect: other rules decide everything it matches".to_owned(),
         })
         .collect()
     }

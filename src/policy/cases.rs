@@ -31,13 +31,13 @@ pub struct Case {
 impl Case {
     /// Whether the case covers a permission: the same role alone, purpose and object. A case about reading also
     /// covers masked reading.
-    pub fn speaks_about(&self, policy: &Policy, right: &Permission) -> bool {
+    pub fn covers(&self, policy: &Policy, right: &Permission) -> bool {
         let action = if right.right == "mask" { "read" } else { right.right };
         self.roles.len() == 1
             && self.roles.contains(&right.role)
             && self.purpose == right.purpose
             && self.action == action
-            && self.objects.iter().any(|object| policy.name_now(object) == right.object)
+            && self.objects.iter().any(|object| policy.current_name(object) == right.object)
     }
 }
 
@@ -114,14 +114,14 @@ fn old_names(policy: &Policy, cases: &[Case], text: &str) -> Vec<Warning> {
     let mut told = Vec::new();
     for case in cases {
         for old in &case.objects {
-            let name = policy.name_now(old);
+            let name = policy.current_name(old);
             if name != old {
                 let place = line(text, &case.name);
                 told.push(Warning {
                     line: 0,
                     code: "OLD_NAME",
                     message: format!(
-                        "`cases.yaml`, line {place}: `{old}` is called `{name}` now; the old name serves until the next version"
+                        "`cases.yaml`, line {place}: `{old}` is now called `{name}`; the old name works until the next version"
                     ),
                 });
             }

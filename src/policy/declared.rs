@@ -144,7 +144,7 @@ pub(super) struct Declared {
     pub(super) roles: Vec<RoleDef>,
     pub(super) purposes: Vec<Arc<PurposeDef>>,
     pub(super) forms: Vec<FormDef>,
-    pub(super) demands: Vec<Demand>,
+    pub(super) requirements: Vec<TextRequirement>,
 }
 
 /// A sign-up form (`/p/signup/<code>`).
@@ -170,7 +170,7 @@ pub struct FormDef {
 
 /// What a version of a text requires of consents to earlier versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Demand {
+pub(super) struct TextRequirement {
     pub(super) purpose: String,
     pub(super) version: String,
     pub(super) renew_within: Option<String>,

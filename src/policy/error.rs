@@ -51,8 +51,8 @@ impl fmt::Display for PolicyErrors {
             write!(f, "{error}")?;
             match lines.as_slice() {
                 [] => {}
-                [line] => write!(f, "; the same on line {line}")?,
-                lines => write!(f, "; the same on the lines {}", lines.join(", "))?,
+                [line] => write!(f, "; also on line {line}")?,
+                lines => write!(f, "; also on lines {}", lines.join(", "))?,
             }
         }
         Ok(())
@@ -102,7 +102,7 @@ pub enum UnknownName {
     #[error("there is no purpose `{0}`")]
     Purpose(String),
     /// A group is never the purpose of an operation.
-    #[error("`{0}` is a group of purposes and no purpose of its own")]
+    #[error("`{0}` is a group of purposes, not a purpose")]
     Group(String),
 }
 
@@ -112,7 +112,7 @@ impl From<UnknownName> for Error {
         Error::bad_input(match unknown {
             UnknownName::Role(_) => "there is no such role",
             UnknownName::Purpose(_) => "there is no such purpose",
-            UnknownName::Group(_) => "a group is no purpose of its own",
+            UnknownName::Group(_) => "a group is not a purpose",
         })
     }
 }

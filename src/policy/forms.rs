@@ -1,7 +1,7 @@
 //! Sign-up forms and the requirements of text versions, as declared in `purposes.toml`. Room: policy.
 
 use super::{
-    declared::{Channel, ConsentText, Declared, Demand, FormDef, Grounds},
+    declared::{Channel, ConsentText, Declared, FormDef, Grounds, TextRequirement},
     error::Diagnostics,
 };
 use crate::base::i18n::LANGUAGES;
@@ -26,7 +26,7 @@ pub(super) fn form(mut entry: Entry<'_, '_>, faults: &mut Diagnostics) -> FormDe
     };
     let unknown = form.fields.iter().find(|field| !NAMES.contains(&field.as_str()));
     if let Some(field) = unknown {
-        let message = format!("unknown field `{field}`; known are {}", NAMES.join(", "));
+        let message = format!("unknown field `{field}`; expected {}", NAMES.join(", "));
         faults.add(entry.line_of("fields"), "UNKNOWN_FIELD", message);
     }
     if form.notice_url.as_deref().is_some_and(|url| !url.starts_with("https://")) {
@@ -36,30 +36,31 @@ pub(super) fn form(mut entry: Entry<'_, '_>, faults: &mut Diagnostics) -> FormDe
     form
 }
 
-pub(super) fn demand(mut entry: Entry<'_, '_>, faults: &mut Diagnostics) -> Demand {
-    let demand = Demand {
+pub(super) fn requirement(mut entry: Entry<'_, '_>, faults: &mut Diagnostics) -> TextRequirement {
+    let requirement = TextRequirement {
         line: entry.line_of("version"),
         purpose: entry.required("purpose", faults),
         version: entry.required("version", faults),
         renew_within: period(&mut entry, "renew_within", faults),
     };
     entry.finish(faults);
-    demand
+    requirement
 }
 
 /// Applies the requirements of its version to each text.
 pub(super) fn apply(declared: &Declared, texts: &mut [ConsentText], faults: &mut Diagnostics) {
-    for demand in &declared.demands {
-        let of_version =
-            |text: &&mut ConsentText| text.purpose == demand.purpose && text.version == demand.version;
+    for requirement in &declared.requirements {
+        let of_version = |text: &&mut ConsentText| {
+            text.purpose == requirement.purpose && text.version == requirement.version
+        };
         let mut found = false;
         for text in texts.iter_mut().filter(of_version) {
-            text.renew_within.clone_from(&demand.renew_within);
+            text.renew_within.clone_from(&requirement.renew_within);
             found = true;
         }
         if !found {
-            let message = format!("there is no text `{}` of `{}`", demand.version, demand.purpose);
-            faults.add(demand.line, "UNKNOWN_TEXT", message);
+            let message = format!("there is no text `{}` of `{}`", requirement.version, requirement.purpose);
+            faults.add(requirement.line, "UNKNOWN_TEXT", message);
         }
     }
 }
@@ -69,7 +70,7 @@ pub(super) fn apply(declared: &Declared, texts: &mut [ConsentText], faults: &mut
 pub(super) fn check(declared: &Declared, texts: &[ConsentText], faults: &mut Diagnostics) {
     for form in &declared.forms {
         if form.purposes.is_empty() {
-            faults.add(form.line, "MISSING_KEY", "a form has at least one purpose");
+            faults.add(form.line, "MISSING_KEY", "a form must have at least one purpose");
         }
         for code in &form.purposes {
             let Some(purpose) = declared.purposes.iter().find(|purpose| purpose.code == *code) else {
@@ -97,7 +98,7 @@ pub(super) fn check(declared: &Declared, texts: &[ConsentText], faults: &mut Dia
 }
 
 /// Sort key for versions in natural order: numbers compare by value, so `2026-2` comes before `2026-10`.
-pub(super) fn natural(version: &str) -> Vec<(u64, String)> {
+pub(super) fn natural_key(version: &str) -> Vec<(u64, String)> {
     let mut parts: Vec<(u64, String)> = Vec::new();
     let mut digits = String::new();
     for c in version.chars().chain(std::iter::once('\0')) {
@@ -119,12 +120,12 @@ pub(super) fn natural(version: &str) -> Vec<(u64, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::natural;
+    use super::natural_key;
 
     #[test]
     fn versions_are_ordered_as_people_count() {
         let mut versions = ["2026-10", "2025-12", "2026-2", "2026-1", "2026"];
-        versions.sort_by_key(|version| natural(version));
+        versions.sort_by_key(|version| natural_key(version));
         assert_eq!(versions, ["2025-12", "2026", "2026-1", "2026-2", "2026-10"]);
     }
 }

@@ -12,7 +12,7 @@ pub(super) struct Links(BTreeMap<String, Vec<String>>);
 
 /// Why a link is rejected.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum LinkError {
     Known,
     Cycle,
     TooLong,
@@ -20,15 +20,15 @@ pub(super) enum Refused {
 
 impl Links {
     /// Adds a link.
-    pub(super) fn add(&mut self, from: &str, to: &str) -> Result<(), Refused> {
+    pub(super) fn add(&mut self, from: &str, to: &str) -> Result<(), LinkError> {
         if self.0.get(from).is_some_and(|known| known.iter().any(|known| known == to)) {
-            return Err(Refused::Known);
+            return Err(LinkError::Known);
         }
         if self.closure(to).contains(from) {
-            return Err(Refused::Cycle);
+            return Err(LinkError::Cycle);
         }
         if self.below(from) + 1 + self.above(to) > MAX_CHAIN_LINKS {
-            return Err(Refused::TooLong);
+            return Err(LinkError::TooLong);
         }
         self.0.entry(from.to_owned()).or_default().push(to.to_owned());
         Ok(())

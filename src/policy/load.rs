@@ -12,7 +12,7 @@ use super::{
     objects::{Action, Kind, Objects},
     purposes::{ANY_PURPOSE, ANY_ROLE},
 };
-use crate::policy::hierarchy::{Links, Refused};
+use crate::policy::hierarchy::{LinkError, Links};
 
 /// A rule of the policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -233,13 +233,13 @@ impl Loader<'_> {
 fn link(links: &mut Links, number: usize, from: &str, to: &str, faults: &mut Diagnostics) {
     match links.add(from, to) {
         Ok(()) => {}
-        Err(Refused::Known) => {
+        Err(LinkError::Known) => {
             faults.add(number, "DUPLICATE_LINE", format!("`{from}` belongs to `{to}` already"));
         }
-        Err(Refused::Cycle) => {
+        Err(LinkError::Cycle) => {
             faults.add(number, "CYCLE", format!("`{to}` belongs to `{from}`, so this would be a circle"));
         }
-        Err(Refused::TooLong) => {
+        Err(LinkError::TooLong) => {
             faults.add(number, "CHAIN_TOO_LONG", "a chain of more than 9 links would silently not match");
         }
     }

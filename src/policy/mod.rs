@@ -84,7 +84,7 @@ impl Policy {
         let mut errors = Vec::new();
         if sources::significant(&sources.model) != sources::significant(sources::MODEL) {
             let mut faults = Diagnostics::of(&sources.file("model.conf"));
-            faults.add(0, "FOREIGN_MODEL", "the model is code; only the one of this program is accepted");
+            faults.add(0, "FOREIGN_MODEL", "the model is part of the program and cannot be replaced");
             errors.extend(faults.into_vec());
         }
         let mut faults = Diagnostics::of(&sources.file("purposes.toml"));
@@ -120,7 +120,7 @@ impl Policy {
             file: sources.file("policy.csv"),
             line: 0,
             code: "CASBIN",
-            message: format!("casbin refuses the policy: {error}"),
+            message: format!("casbin rejects the policy: {error}"),
         })?;
         let roles = declared.roles.iter().map(|role| role.code.clone()).collect();
         let mut policy = Self {
@@ -134,7 +134,7 @@ impl Policy {
             warnings: Vec::new(),
             tables: Cache::new(MAX_CACHED_TABLE_BYTES),
         };
-        policy.warnings = policy.odd();
+        policy.warnings = policy.find_warnings();
         Ok(policy)
     }
 
@@ -150,7 +150,7 @@ impl Policy {
     }
 
     /// The current name of an object, for policies that still use its deprecated name.
-    pub fn name_now<'n>(&'n self, name: &'n str) -> &'n str {
+    pub fn current_name<'n>(&'n self, name: &'n str) -> &'n str {
         self.objects.named(name).map_or(name, |known| known.name.as_str())
     }
 
@@ -172,7 +172,7 @@ impl Policy {
     /// The text version for `purpose` in `language` that people now consent to: the last one in natural order.
     pub fn current_text(&self, purpose: &str, language: &str) -> Option<&ConsentText> {
         let texts = self.texts.iter().filter(|text| text.purpose == purpose && text.language == language);
-        texts.max_by_key(|text| forms::natural(&text.version))
+        texts.max_by_key(|text| forms::natural_key(&text.version))
     }
 
     /// The sign-up forms, in the order of the file.

@@ -20,7 +20,7 @@ pub(super) fn parse(text: &str, faults: &mut Diagnostics) -> Declared {
     toml_reader::read(text, &["role", "purpose", "form", "text"], faults, |kind, entry, faults| {
         let line = entry.line_of("code");
         if kind == "text" {
-            declared.demands.push(forms::demand(entry, faults));
+            declared.requirements.push(forms::requirement(entry, faults));
         } else if kind == "form" {
             let form = forms::form(entry, faults);
             if declared.forms.iter().any(|known| known.code == form.code) {
@@ -92,7 +92,7 @@ fn purpose(mut entry: Entry<'_, '_>, faults: &mut Diagnostics) -> PurposeDef {
             None => faults.add(
                 entry.line_of("channels"),
                 "UNKNOWN_CHANNEL",
-                format!("unknown channel `{word}`; known are EMAIL, PHONE, SMS, POST"),
+                format!("unknown channel `{word}`; expected EMAIL, PHONE, SMS or POST"),
             ),
             Some(channel) if channels.contains(&channel) => {
                 faults.add(entry.line_of("channels"), "DUPLICATE_CODE", format!("`{word}` is listed twice"));
@@ -107,7 +107,11 @@ fn purpose(mut entry: Entry<'_, '_>, faults: &mut Diagnostics) -> PurposeDef {
     let allowed_while = entry.list("allowed_while", faults);
     for state in allowed_while.iter().filter(|state| !matches!(state.as_str(), "restricted" | "retained")) {
         let line = entry.line_of("allowed_while");
-        faults.add(line, "UNKNOWN_STATE", format!("unknown state `{state}`; known are restricted, retained"));
+        faults.add(
+            line,
+            "UNKNOWN_STATE",
+            format!("unknown state `{state}`; expected restricted or retained"),
+        );
     }
     let sees = entry.optional("sees", faults);
     if let Some(sees) = sees.as_deref().filter(|sees| !matches!(*sees, "own" | "all")) {
@@ -136,14 +140,10 @@ fn purpose(mut entry: Entry<'_, '_>, faults: &mut Diagnostics) -> PurposeDef {
         recipients: entry.list("recipients", faults),
     };
     if purpose.review.is_some() && purpose.validity.is_none() {
-        faults.add(
-            entry.line_of("review"),
-            "REVIEW_WITHOUT_END",
-            "`review` needs a `validity` to come before",
-        );
+        faults.add(entry.line_of("review"), "REVIEW_WITHOUT_END", "`review` requires a `validity`");
     }
     if purpose.asks_renewal && (purpose.review.is_none() || !purpose.channels.contains(&Channel::Email)) {
-        let message = "`asks_renewal` needs a `review` and the channel EMAIL";
+        let message = "`asks_renewal` requires a `review` and the channel EMAIL";
         faults.add(entry.line_of("asks_renewal"), "RENEWAL_WITHOUT_REVIEW", message);
     }
     entry.finish(faults);
@@ -173,7 +173,7 @@ fn check_basis(
     if let (Some(basis), Some(grounds)) = (basis, grounds)
         && (basis == LegalBasis::Consent) != (grounds == Grounds::Consent)
     {
-        let message = "`CONSENT` as legal basis and `consent` as grounds go together";
+        let message = "the legal basis `CONSENT` and the grounds `consent` require each other";
         faults.add(entry.line_of("grounds"), "BASIS_AND_GROUNDS", message);
     }
 }

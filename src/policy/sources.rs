@@ -74,7 +74,7 @@ impl Sources {
     }
 
     /// Whether the file at `path` in a policy directory is part of the policy.
-    pub fn counts(path: &Path) -> bool {
+    pub fn is_policy_file(path: &Path) -> bool {
         let file = ["model.conf", "policy.csv", "purposes.toml", "cases.yaml", CHECKSUM_FILE];
         path.starts_with("texts") || file.iter().any(|file| path == Path::new(file))
     }
@@ -102,23 +102,21 @@ impl Sources {
                 _ => fault(
                     index + 1,
                     "SUM",
-                    "a line is the SHA-256 of a file, two blanks and its name".to_owned(),
+                    "a line must be the SHA-256 of a file, two blanks and its name".to_owned(),
                 ),
             }
         }
         for (name, text) in self.files(directory) {
             match sums.remove(name.as_str()) {
                 Some(sum) if sum.eq_ignore_ascii_case(&format!("{:x}", Sha256::digest(text))) => {}
-                Some(_) => fault(
-                    0,
-                    "SUM",
-                    format!("`{name}` is not the file that is listed; it may not be whole yet"),
-                ),
+                Some(_) => {
+                    fault(0, "SUM", format!("`{name}` does not match its checksum; it may be incomplete"))
+                }
                 None => fault(0, "SUM", format!("`{name}` is not listed")),
             }
         }
         for name in sums.into_keys() {
-            fault(0, "SUM", format!("`{name}` is listed and is no file of the policy, or is missing"));
+            fault(0, "SUM", format!("`{name}` is listed but is missing or not part of the policy"));
         }
     }
 

@@ -115,10 +115,10 @@ impl DecisionTable {
 
     /// The table for `planes`, restricted to the coordinates `only`.
     pub(super) fn new(objects: &Objects, planes: &DecisionBits, only: Option<&[String]>) -> Self {
-        let wide = Self::wide(objects, planes);
-        let Some(only) = only else { return wide };
+        let unrestricted = Self::unrestricted(objects, planes);
+        let Some(only) = only else { return unrestricted };
         let listed = |name: &str| only.iter().any(|field| field == name);
-        let mut narrow = wide.clone();
+        let mut narrow = unrestricted.clone();
         for (object, cell) in objects.iter().zip(narrow.cells.iter_mut()) {
             let narrowed = matches!(object.kind, Kind::Field | Kind::Total);
             if narrowed && (object.derived || !listed(&object.name)) {
@@ -127,7 +127,9 @@ impl DecisionTable {
         }
         narrow.derive(objects);
         // A token restricted to an id only still reads that id if the policy lets its roles read it.
-        for ((object, cell), before) in objects.iter().zip(narrow.cells.iter_mut()).zip(wide.cells.iter()) {
+        for ((object, cell), before) in
+            objects.iter().zip(narrow.cells.iter_mut()).zip(unrestricted.cells.iter())
+        {
             if object.derived && listed(&object.name) {
                 *cell = *before;
             }
@@ -135,7 +137,7 @@ impl DecisionTable {
         narrow
     }
 
-    fn wide(objects: &Objects, planes: &DecisionBits) -> Self {
+    fn unrestricted(objects: &Objects, planes: &DecisionBits) -> Self {
         const READ_OR_MASK: u8 = Action::Read.bit() | Action::Mask.bit();
         let mut cells: Box<[u8]> = vec![0; objects.len()].into();
         for (cell, (allow, deny)) in cells.iter_mut().zip(planes.allow.iter().zip(planes.deny.iter())) {

@@ -91,9 +91,9 @@ pub(super) fn parse(
                     check(&parsed, declared, &mut faults);
                     texts.push(parsed);
                 }
-                None => faults.add(0, "BAD_TEXT_NAME", "a text is a file <version>.txt"),
+                None => faults.add(0, "BAD_TEXT_NAME", "a text must be a file <version>.txt"),
             },
-            _ => faults.add(0, "BAD_TEXT_NAME", "texts lie under texts/<purpose>/<language>/<version>.txt"),
+            _ => faults.add(0, "BAD_TEXT_NAME", "texts must be at texts/<purpose>/<language>/<version>.txt"),
         }
         errors.extend(faults.into_vec());
     }
@@ -107,7 +107,7 @@ fn check(text: &ConsentText, declared: &Declared, faults: &mut Diagnostics) {
             faults.add(
                 0,
                 "TEXT_WITHOUT_CONSENT",
-                format!("purpose `{}` does not rest on consent", text.purpose),
+                format!("purpose `{}` is not based on consent", text.purpose),
             );
         }
         Some(_) => {}
@@ -118,7 +118,7 @@ fn check(text: &ConsentText, declared: &Declared, faults: &mut Diagnostics) {
     }
     let word = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if text.version.is_empty() || text.version.len() > 50 || !text.version.chars().all(word) {
-        faults.add(0, "BAD_VERSION", "a version consists of letters, digits, `-`, `_` and `.`");
+        faults.add(0, "BAD_VERSION", "a version must consist of letters, digits, `-`, `_` and `.`");
     }
     if text.text.is_empty() {
         faults.add(0, "EMPTY_VALUE", "the text is empty");

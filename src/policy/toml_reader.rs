@@ -145,7 +145,9 @@ impl<'a, 'i> Entry<'a, 'i> {
         for value in values.iter() {
             match value.get_ref() {
                 DeValue::String(text) if !text.trim().is_empty() => texts.push(text.trim().to_owned()),
-                DeValue::String(_) => faults.add(line, "EMPTY_VALUE", format!("`{key}` holds an empty text")),
+                DeValue::String(_) => {
+                    faults.add(line, "EMPTY_VALUE", format!("`{key}` contains an empty text"))
+                }
                 _ => faults.add(line, "WRONG_TYPE", format!("`{key}` must be a list of texts")),
             }
         }

@@ -95,12 +95,12 @@ pub struct InputField {
     /// The right that setting it needs.
     pub right: Option<Right>,
     /// Its deprecated name, which stays valid until the next version.
-    pub was: Option<Former>,
+    pub deprecated: Option<DeprecatedInput>,
 }
 
 /// A deprecated name of an input field, and the kind of its value.
 #[derive(Clone, Copy, Debug)]
-pub struct Former {
+pub struct DeprecatedInput {
     /// The name.
     pub name: &'static str,
     /// The kind of value.
@@ -109,33 +109,39 @@ pub struct Former {
 
 impl InputField {
     pub(super) const fn new(name: &'static str, kind: InputKind, doc: &'static str) -> Self {
-        Self { name, doc, kind, required: false, right: None, was: None }
+        Self { name, doc, kind, required: false, right: None, deprecated: None }
     }
 
     /// Its names, the deprecated one last.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
-        std::iter::once(self.name).chain(self.was.map(|was| was.name))
+        std::iter::once(self.name).chain(self.deprecated.map(|was| was.name))
     }
 
     /// Whether it is non-null in the schema: while a deprecated name is valid, either name is optional.
     pub fn is_required(&self) -> bool {
-        self.required && self.was.is_none()
+        self.required && self.deprecated.is_none()
     }
 
     /// The same field under its deprecated name.
-    pub fn former(&self) -> Option<Self> {
-        self.was.map(|was| Self { name: was.name, kind: was.kind, required: false, was: None, ..*self })
+    pub fn as_deprecated(&self) -> Option<Self> {
+        self.deprecated.map(|was| Self {
+            name: was.name,
+            kind: was.kind,
+            required: false,
+            deprecated: None,
+            ..*self
+        })
     }
 
     /// Declares a deprecated name with the same kind of value.
-    pub(super) const fn was(self, name: &'static str) -> Self {
+    pub(super) const fn deprecated_name(self, name: &'static str) -> Self {
         let kind = self.kind;
-        self.was_of(name, kind)
+        self.deprecated_as(name, kind)
     }
 
     /// Declares a deprecated name whose value is of another kind.
-    pub(super) const fn was_of(mut self, name: &'static str, kind: InputKind) -> Self {
-        self.was = Some(Former { name, kind });
+    pub(super) const fn deprecated_as(mut self, name: &'static str, kind: InputKind) -> Self {
+        self.deprecated = Some(DeprecatedInput { name, kind });
         self
     }
 
@@ -145,7 +151,7 @@ impl InputField {
     }
 
     /// Declares that setting it needs `action` on `coordinate`.
-    pub(super) const fn needs(mut self, action: Action, coordinate: &'static str) -> Self {
+    pub(super) const fn requires_right(mut self, action: Action, coordinate: &'static str) -> Self {
         self.right = Some(Right::On(action, coordinate));
         self
     }
@@ -185,7 +191,7 @@ impl InputType {
                 kind: InputKind::Text(check),
                 required: false,
                 right: Some(Right::OnField(action, object, field)),
-                was: None,
+                deprecated: None,
             }));
         }
         all

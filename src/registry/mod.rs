@@ -26,13 +26,13 @@ pub use consent::{BLOCK, CONSENT_EVENT, CONSENT_TEXT, GROUND, OBJECTION};
 pub use contact::{CONSENT, CONTACT, PRIVACY_REQUEST};
 pub use enums::{ENUMS, EnumType};
 pub use field::{Field, FieldSource, ObjectType, RowRule};
-pub use inputs::{Former, InputField, InputKind, InputType, Right};
+pub use inputs::{DeprecatedInput, InputField, InputKind, InputType, Right};
 pub use kinds::{DataCategory, Mask, RequiredChannel, Scalar};
 pub use mutations::{MUTATIONS, Mutation, MutationKind, Payload};
 pub use parts::{CONTACT_POINT, PROVENANCE, RESTRICTION};
 pub use purpose::PURPOSE;
 pub use roots::{
-    EXPLAINED_ROLES, RECEIPT_OF, ROOTS, RootField, RootKind, SUBSCRIPTIONS, SubscriptionField,
+    EXPLAINED_ROLES, RECEIPT_CONSENT_ID, ROOTS, RootField, RootKind, SUBSCRIPTIONS, SubscriptionField,
     receipt_coordinates, root_field,
 };
 pub use validator::{ValidationError, Validator};

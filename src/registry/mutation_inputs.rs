@@ -22,12 +22,13 @@ pub(super) static SOURCE: InputType = InputType {
     fields: &[
         field("name", Text(Validator::Line), "Name of the source.")
             .required()
-            .needs(Create, "Provenance.source"),
-        field("collectedAt", Time, "When the source collected it.").needs(Create, "Provenance.collectedAt"),
+            .requires_right(Create, "Provenance.source"),
+        field("collectedAt", Time, "When the source collected it.")
+            .requires_right(Create, "Provenance.collectedAt"),
         field("informedAt", Time, "When the person was informed (Art. 13, 14(3)).")
-            .needs(Create, "Provenance.informedAt"),
+            .requires_right(Create, "Provenance.informedAt"),
         field("noticeVersion", Text(Validator::Line), "Version of the privacy notice provided.")
-            .needs(Create, "Provenance.noticeVersion"),
+            .requires_right(Create, "Provenance.noticeVersion"),
     ],
 };
 
@@ -36,11 +37,11 @@ pub(super) static GROUND_OF_CONTACT: InputType = InputType {
     doc: "The fact that makes storing the contact lawful (Art. 6(1)).",
     of: None,
     fields: &[
-        field("purpose", Purpose, "Code of the purpose.").required().needs(Create, "Ground.purpose"),
+        field("purpose", Purpose, "Code of the purpose.").required().requires_right(Create, "Ground.purpose"),
         field("reference", Text(Validator::Line), "Contract number, duty or balancing test.")
-            .needs(Create, "Ground.reference"),
-        field("since", Time, "When it takes effect; now if absent.").needs(Create, "Ground.since"),
-        field("until", Time, "When it expires; open-ended if absent.").needs(Create, "Ground.until"),
+            .requires_right(Create, "Ground.reference"),
+        field("since", Time, "When it takes effect; now if absent.").requires_right(Create, "Ground.since"),
+        field("until", Time, "When it expires; open-ended if absent.").requires_right(Create, "Ground.until"),
     ],
 };
 
@@ -63,13 +64,13 @@ pub(super) static UPDATE_CONTACT: InputType = InputType {
     doc: "A change to a contact: given fields are set, fields listed in `clear` are emptied, all others stay.",
     of: Some((&CONTACT, Update)),
     fields: &[
-        field("contactId", Id, "Which contact.").required().was("id"),
+        field("contactId", Id, "Which contact.").required().deprecated_name("id"),
         field(
             "expectedVersion",
             Int,
             "The version that the change is based on; CONFLICT if the contact has changed since.",
         )
-        .needs(Read, "Contact.version"),
+        .requires_right(Read, "Contact.version"),
         field("source", Object(&SOURCE), "Source of the new values; the caller if absent."),
         field("clear", FieldNames(&CONTACT), "Fields to empty."),
     ],
@@ -80,7 +81,7 @@ pub(super) static MERGE_CONTACTS: InputType = InputType {
     doc: "Two contacts that are the same person. Empty fields are filled from the duplicate, its other addresses become contact points, and its notes are appended. For all other fields the value of the remaining contact is kept.",
     of: None,
     fields: &[
-        field("contactId", Id, "The contact that remains.").required().was("id"),
+        field("contactId", Id, "The contact that remains.").required().deprecated_name("id"),
         field("duplicateId", Id, "The contact that is merged into it and then no longer exists.").required(),
         field(
             "expectedVersion",
@@ -101,7 +102,9 @@ pub(super) static ADD_CONTACT_POINT: InputType = InputType {
     of: Some((&CONTACT_POINT, Create)),
     fields: &[
         field("contactId", Id, "The contact.").required(),
-        field("kind", Enum(&CONTACT_POINT_KIND), "What kind.").required().needs(Create, "ContactPoint.kind"),
+        field("kind", Enum(&CONTACT_POINT_KIND), "What kind.")
+            .required()
+            .requires_right(Create, "ContactPoint.kind"),
     ],
 };
 
@@ -111,7 +114,7 @@ pub(super) static REMOVE_CONTACT_POINT: InputType = InputType {
     of: None,
     fields: &[field("contactPointId", Id, "The contact point.")
         .required()
-        .needs(Update, "Contact.contactPoints")],
+        .requires_right(Update, "Contact.contactPoints")],
 };
 
 pub(super) static RECORD_GROUND: InputType = InputType {
@@ -120,11 +123,11 @@ pub(super) static RECORD_GROUND: InputType = InputType {
     of: None,
     fields: &[
         field("contactId", Id, "The contact.").required(),
-        field("purpose", Purpose, "Code of the purpose.").required().needs(Create, "Ground.purpose"),
+        field("purpose", Purpose, "Code of the purpose.").required().requires_right(Create, "Ground.purpose"),
         field("reference", Text(Validator::Line), "Contract number, duty or balancing test.")
-            .needs(Create, "Ground.reference"),
-        field("since", Time, "When it takes effect; now if absent.").needs(Create, "Ground.since"),
-        field("until", Time, "When it expires; open-ended if absent.").needs(Create, "Ground.until"),
+            .requires_right(Create, "Ground.reference"),
+        field("since", Time, "When it takes effect; now if absent.").requires_right(Create, "Ground.since"),
+        field("until", Time, "When it expires; open-ended if absent.").requires_right(Create, "Ground.until"),
     ],
 };
 
@@ -133,8 +136,11 @@ pub(super) static END_GROUND: InputType = InputType {
     doc: "The end of a ground.",
     of: None,
     fields: &[
-        field("groundId", Id, "Which ground.").required().was("id").needs(Update, "Ground.until"),
-        field("endedAt", Time, "When it ends; now if absent.").was("at"),
+        field("groundId", Id, "Which ground.")
+            .required()
+            .deprecated_name("id")
+            .requires_right(Update, "Ground.until"),
+        field("endedAt", Time, "When it ends; now if absent.").deprecated_name("at"),
     ],
 };
 
@@ -149,18 +155,19 @@ pub(super) static RECORD_OBJECTION: InputType = InputType {
             Text(Validator::Mailboxes),
             "By the person with this e-mail address; `Name <address>` and several addresses are accepted.",
         )
-        .needs(Read, "Contact.email"),
+        .requires_right(Read, "Contact.email"),
         field("phone", Text(Validator::Numbers), "By the person with this phone number, in any notation.")
-            .needs(Read, "Contact.phone"),
+            .requires_right(Read, "Contact.phone"),
         field("purpose", Purpose, "Code of the purpose or group.")
             .required()
-            .needs(Create, "Objection.purpose"),
+            .requires_right(Create, "Objection.purpose"),
         field("channel", Enum(&CHANNEL), "The channel; all channels if absent.")
-            .needs(Create, "Objection.channel"),
+            .requires_right(Create, "Objection.channel"),
         field("declaredAt", Time, "When the person objected; now if absent.")
-            .was("at")
-            .needs(Create, "Objection.objectedAt"),
-        field("source", Text(Validator::Line), "Where it was declared.").needs(Create, "Objection.source"),
+            .deprecated_name("at")
+            .requires_right(Create, "Objection.objectedAt"),
+        field("source", Text(Validator::Line), "Where it was declared.")
+            .requires_right(Create, "Objection.source"),
     ],
 };
 
@@ -169,8 +176,11 @@ pub(super) static END_OBJECTION: InputType = InputType {
     doc: "The end of an objection that the person takes back. The suppression list still applies to declarations made before.",
     of: None,
     fields: &[
-        field("objectionId", Id, "Which objection.").required().was("id").needs(Update, "Objection.endedAt"),
-        field("endedAt", Time, "When it ended; now if absent.").was("at"),
+        field("objectionId", Id, "Which objection.")
+            .required()
+            .deprecated_name("id")
+            .requires_right(Update, "Objection.endedAt"),
+        field("endedAt", Time, "When it ended; now if absent.").deprecated_name("at"),
     ],
 };
 
@@ -179,8 +189,12 @@ pub(super) static LIFT_BLOCK: InputType = InputType {
     doc: "The end of a block, for one contact only.",
     of: None,
     fields: &[
-        field("blockId", Id, "Which block.").required().was("id").needs(Update, "Block.endedAt"),
-        field("endedAt", Time, "When the person agreed to advertising again; now if absent.").was("at"),
+        field("blockId", Id, "Which block.")
+            .required()
+            .deprecated_name("id")
+            .requires_right(Update, "Block.endedAt"),
+        field("endedAt", Time, "When the person agreed to advertising again; now if absent.")
+            .deprecated_name("at"),
     ],
 };
 
@@ -192,33 +206,33 @@ pub(super) static RECORD_CONSENT: InputType = InputType {
         field("contactId", Id, "The contact.").required(),
         field("purpose", Purpose, "Code of the purpose; never a group (Recital 43).")
             .required()
-            .needs(Create, "Consent.purpose"),
-        field("channel", Enum(&CHANNEL), "The channel.").required().needs(Create, "Consent.channel"),
+            .requires_right(Create, "Consent.purpose"),
+        field("channel", Enum(&CHANNEL), "The channel.").required().requires_right(Create, "Consent.channel"),
         field("textVersion", Word, "Version of the text that the person agreed to.")
             .required()
-            .needs(Create, "Consent.text"),
+            .requires_right(Create, "Consent.text"),
         field("language", Word, "Language of the text that the person agreed to.").required(),
         field("proof", Word, "Kind of proof; one that the purpose accepts.")
             .required()
-            .needs(Create, "ConsentEvent.proof"),
+            .requires_right(Create, "ConsentEvent.proof"),
         field("declaredAt", Time, "When the person declared it.")
             .required()
-            .needs(Create, "Consent.declaredAt"),
+            .requires_right(Create, "Consent.declaredAt"),
         field("source", Text(Validator::Line), "Where it was declared.")
             .required()
-            .needs(Create, "Consent.source"),
+            .requires_right(Create, "Consent.source"),
         field(
             "expiresAt",
             Time,
             "When it expires; at most the purpose's validity period, which applies if absent.",
         )
-        .needs(Create, "Consent.expiresAt"),
+        .requires_right(Create, "Consent.expiresAt"),
         field(
             "evidence",
             Text(Validator::Line),
             "Reference to the proof: the number of the document or recording.",
         )
-        .needs(Create, "ConsentEvent.evidence"),
+        .requires_right(Create, "ConsentEvent.evidence"),
     ],
 };
 
@@ -227,30 +241,30 @@ pub(super) static REQUEST_CONSENT: InputType = InputType {
     doc: "A consent for e-mail that the person signed up for and has yet to confirm, for a contact by id or for the owner of an e-mail address.",
     of: None,
     fields: &[
-        field("contactId", Id, "The contact.").needs(Create, "ConsentEvent.declaredAt"),
+        field("contactId", Id, "The contact.").requires_right(Create, "ConsentEvent.declaredAt"),
         field(
             "email",
             Text(Validator::Email),
             "For the owner of this address; the response does not reveal whether a contact has it.",
         )
-        .needs(Create, "Contact.email"),
+        .requires_right(Create, "Contact.email"),
         field("givenName", Text(Validator::Line), "Given name, only with `email`.")
-            .needs(Create, "Contact.givenName"),
+            .requires_right(Create, "Contact.givenName"),
         field("familyName", Text(Validator::Line), "Family name, only with `email`.")
-            .needs(Create, "Contact.familyName"),
+            .requires_right(Create, "Contact.familyName"),
         field("purpose", Purpose, "Code of the purpose; never a group (Recital 43).")
             .required()
-            .needs(Create, "Consent.purpose"),
+            .requires_right(Create, "Consent.purpose"),
         field("language", Word, "Language of the text and of the mail.").required(),
         field("textVersion", Word, "Version of the text the person saw; the current one if absent.")
-            .needs(Create, "Consent.text"),
+            .requires_right(Create, "Consent.text"),
         field("form", Text(Validator::Line), "The form used to sign up, as proof of the sign-up.")
             .required()
-            .needs(Create, "Consent.source"),
+            .requires_right(Create, "Consent.source"),
         field("declaredAt", Time, "When the person signed up.")
             .required()
-            .was("signedUpAt")
-            .needs(Create, "Consent.declaredAt"),
+            .deprecated_name("signedUpAt")
+            .requires_right(Create, "Consent.declaredAt"),
         field("noticeVersion", Text(Validator::Line), "Version of the privacy notice shown."),
     ],
 };
@@ -260,32 +274,35 @@ pub(super) static RENEW_CONSENT: InputType = InputType {
     doc: "A consent that the person renewed, with its evidence; for one that was withdrawn or refused, record a new consent instead.",
     of: None,
     fields: &[
-        field("consentId", Id, "Which consent.").required().was("id").needs(Update, "Consent.expiresAt"),
+        field("consentId", Id, "Which consent.")
+            .required()
+            .deprecated_name("id")
+            .requires_right(Update, "Consent.expiresAt"),
         field("textVersion", Word, "Version of the text that the person agreed to.")
             .required()
-            .needs(Create, "Consent.text"),
+            .requires_right(Create, "Consent.text"),
         field("language", Word, "Language of the text that the person agreed to.").required(),
         field("proof", Word, "Kind of proof; one that the purpose accepts.")
             .required()
-            .needs(Create, "ConsentEvent.proof"),
+            .requires_right(Create, "ConsentEvent.proof"),
         field("declaredAt", Time, "When the person declared it.")
             .required()
-            .needs(Create, "Consent.declaredAt"),
+            .requires_right(Create, "Consent.declaredAt"),
         field("source", Text(Validator::Line), "Where it was declared.")
             .required()
-            .needs(Create, "Consent.source"),
+            .requires_right(Create, "Consent.source"),
         field(
             "expiresAt",
             Time,
             "When it expires; at most the purpose's validity period, which applies if absent.",
         )
-        .needs(Create, "Consent.expiresAt"),
+        .requires_right(Create, "Consent.expiresAt"),
         field(
             "evidence",
             Text(Validator::Line),
             "Reference to the proof: the number of the document or recording.",
         )
-        .needs(Create, "ConsentEvent.evidence"),
+        .requires_right(Create, "ConsentEvent.evidence"),
     ],
 };
 
@@ -294,20 +311,23 @@ pub(super) static WITHDRAW_CONSENT: InputType = InputType {
     doc: "A withdrawal (Art. 7(3)): of one consent by id, or by a contact or the person with an address for a purpose or group, on one channel or all. The addresses are kept on the suppression list and blocked on every contact. Under a purpose that sees all it is accepted for an address that no contact has.",
     of: None,
     fields: &[
-        field("consentId", Id, "Which consent.").was("id").needs(Update, "Consent.withdrawnAt"),
-        field("contactId", Id, "The contact.").needs(Update, "Consent.withdrawnAt"),
+        field("consentId", Id, "Which consent.")
+            .deprecated_name("id")
+            .requires_right(Update, "Consent.withdrawnAt"),
+        field("contactId", Id, "The contact.").requires_right(Update, "Consent.withdrawnAt"),
         field(
             "email",
             Text(Validator::Mailboxes),
             "By the person with this e-mail address; `Name <address>` and several addresses are accepted.",
         )
-        .needs(Read, "Contact.email"),
+        .requires_right(Read, "Contact.email"),
         field("phone", Text(Validator::Numbers), "By the person with this phone number, in any notation.")
-            .needs(Read, "Contact.phone"),
+            .requires_right(Read, "Contact.phone"),
         // A consent not named by its id is named by its purpose, so this is also the right to withdraw by address.
-        field("purpose", Purpose, "Code of the purpose or group.").needs(Update, "Consent.withdrawnAt"),
+        field("purpose", Purpose, "Code of the purpose or group.")
+            .requires_right(Update, "Consent.withdrawnAt"),
         field("channel", Enum(&CHANNEL), "The channel; all channels if absent."),
-        field("declaredAt", Time, "When the person withdrew; now if absent.").was("at"),
+        field("declaredAt", Time, "When the person withdrew; now if absent.").deprecated_name("at"),
         field("source", Text(Validator::Line), "Where it was declared."),
     ],
 };
@@ -317,14 +337,15 @@ pub(super) static OPEN_REQUEST: InputType = InputType {
     doc: "A data-subject request that was received; its deadline is counted from receipt (Art. 12(3)).",
     of: None,
     fields: &[
-        field("contactId", Id, "The contact.").required().needs(Create, "PrivacyRequest.contact"),
+        field("contactId", Id, "The contact.").required().requires_right(Create, "PrivacyRequest.contact"),
         field("kind", Enum(&REQUEST_KIND), "The right that is exercised.")
             .required()
-            .needs(Create, "PrivacyRequest.kind"),
+            .requires_right(Create, "PrivacyRequest.kind"),
         field("receivedAt", Time, "When it was received; now if absent.")
-            .needs(Create, "PrivacyRequest.receivedAt"),
-        field("purpose", Purpose, "The purpose it concerns, if any.").needs(Create, "PrivacyRequest.purpose"),
-        field("note", Text(Validator::Lines), "A note.").needs(Create, "PrivacyRequest.note"),
+            .requires_right(Create, "PrivacyRequest.receivedAt"),
+        field("purpose", Purpose, "The purpose it concerns, if any.")
+            .requires_right(Create, "PrivacyRequest.purpose"),
+        field("note", Text(Validator::Lines), "A note.").requires_right(Create, "PrivacyRequest.note"),
     ],
 };
 
@@ -335,9 +356,9 @@ pub(super) static CANCEL_REQUEST: InputType = InputType {
     fields: &[
         field("privacyRequestId", Id, "Which request.")
             .required()
-            .was("id")
-            .needs(Update, "PrivacyRequest.status"),
-        field("reason", Text(Validator::Line), "Why.").needs(Update, "PrivacyRequest.reason"),
+            .deprecated_name("id")
+            .requires_right(Update, "PrivacyRequest.status"),
+        field("reason", Text(Validator::Line), "Why.").requires_right(Update, "PrivacyRequest.reason"),
     ],
 };
 
@@ -346,14 +367,16 @@ pub(super) static RESTRICT_CONTACT: InputType = InputType {
     doc: "A restriction of processing (Art. 18(1)); from then on only purposes allowed under restriction see the contact.",
     of: None,
     fields: &[
-        field("contactId", Id, "Which contact.").required().was("id"),
+        field("contactId", Id, "Which contact.").required().deprecated_name("id"),
         field("limb", Enum(&RESTRICTION_LIMB), "Point of Art. 18(1) on which it is based.")
             .required()
-            .needs(Create, "Restriction.limb"),
-        field("reason", Text(Validator::Line), "Why.").required().needs(Create, "Restriction.reason"),
+            .requires_right(Create, "Restriction.limb"),
+        field("reason", Text(Validator::Line), "Why.")
+            .required()
+            .requires_right(Create, "Restriction.reason"),
         field("plannedUntil", Time, "When it is to be reviewed; it does not end automatically.")
-            .was("until")
-            .needs(Create, "Restriction.plannedUntil"),
+            .deprecated_name("until")
+            .requires_right(Create, "Restriction.plannedUntil"),
     ],
 };
 
@@ -362,10 +385,13 @@ pub(super) static LIFT_RESTRICTION: InputType = InputType {
     doc: "The end of all restrictions of a contact, after the person was informed (Art. 18(3)).",
     of: None,
     fields: &[
-        field("contactId", Id, "Which contact.").required().was("id").needs(Update, "Restriction.liftedAt"),
+        field("contactId", Id, "Which contact.")
+            .required()
+            .deprecated_name("id")
+            .requires_right(Update, "Restriction.liftedAt"),
         field("informedAt", Time, "When the person was informed.")
             .required()
-            .needs(Update, "Restriction.informedAt"),
+            .requires_right(Update, "Restriction.informedAt"),
     ],
 };
 
@@ -374,20 +400,20 @@ pub(super) static CREATE_RECIPIENT: InputType = InputType {
     doc: "A recipient to whom personal data will be disclosed (Art. 4(9)).",
     of: None,
     fields: &[
-        field("name", Text(Validator::Line), "Name.").required().needs(Create, "Recipient.name"),
+        field("name", Text(Validator::Line), "Name.").required().requires_right(Create, "Recipient.name"),
         field("kind", Enum(&RECIPIENT_KIND), "Role in the processing.")
             .required()
-            .needs(Create, "Recipient.kind"),
+            .requires_right(Create, "Recipient.kind"),
         field("country", Text(Validator::Line), "Country of establishment.")
-            .needs(Create, "Recipient.country"),
+            .requires_right(Create, "Recipient.country"),
         field(
             "transferMechanism",
             Text(Validator::Line),
             "Basis of a transfer to a third country (Art. 44 ff.).",
         )
-        .needs(Create, "Recipient.transferMechanism"),
+        .requires_right(Create, "Recipient.transferMechanism"),
         field("contractUntil", Text(Validator::Date), "When the contract expires, ISO 8601.")
-            .needs(Create, "Recipient.contractUntil"),
+            .requires_right(Create, "Recipient.contractUntil"),
     ],
 };
 
@@ -396,11 +422,11 @@ pub(super) static ACKNOWLEDGE_STOPS: InputType = InputType {
     doc: "The acknowledgement of stop duties by a recipient.",
     of: None,
     fields: &[
-        field("recipientId", Id, "Which recipient.").required().needs(Update, "Stop.acknowledgedAt"),
+        field("recipientId", Id, "Which recipient.").required().requires_right(Update, "Stop.acknowledgedAt"),
         field("batchId", Id, "The batch, as given on each line of the stop file.")
             .required()
-            .was("batch")
-            .needs(Update, "Stop.acknowledgedAt"),
+            .deprecated_name("batch")
+            .requires_right(Update, "Stop.acknowledgedAt"),
     ],
 };
 
@@ -411,20 +437,20 @@ pub(super) static CREATE_ACCESS_TOKEN: InputType = InputType {
     fields: &[
         field("name", Text(Validator::Line), "Name, for those who manage access tokens.")
             .required()
-            .needs(Create, "AccessToken.name"),
-        field("roles", Words, "Roles.").required().needs(Create, "AccessToken.roles"),
+            .requires_right(Create, "AccessToken.name"),
+        field("roles", Words, "Roles.").required().requires_right(Create, "AccessToken.roles"),
         field("purposes", Words, "Codes of purposes; groups are not allowed.")
             .required()
-            .needs(Create, "AccessToken.purposes"),
+            .requires_right(Create, "AccessToken.purposes"),
         field("fields", Words, "Coordinates it is restricted to; no restriction if absent.")
-            .needs(Create, "AccessToken.fields"),
+            .requires_right(Create, "AccessToken.fields"),
         field(
             "expiresAt",
             Time,
             "When it expires, at most 366 days from now; 90 days if absent, but not after the caller's own credential.",
         )
-        .needs(Create, "AccessToken.expiresAt"),
-        field("recipientId", Id, "The recipient that uses it.").needs(Create, "AccessToken.recipient"),
+        .requires_right(Create, "AccessToken.expiresAt"),
+        field("recipientId", Id, "The recipient that uses it.").requires_right(Create, "AccessToken.recipient"),
     ],
 };
 
@@ -432,5 +458,7 @@ pub(super) static REVOKE_ACCESS_TOKEN: InputType = InputType {
     name: "RevokeAccessTokenInput",
     doc: "The end of a credential.",
     of: None,
-    fields: &[field("accessTokenId", Id, "Which token.").required().needs(Update, "AccessToken.revokedAt")],
+    fields: &[field("accessTokenId", Id, "Which token.")
+        .required()
+        .requires_right(Update, "AccessToken.revokedAt")],
 };

@@ -80,15 +80,15 @@ pub struct Mutation {
 impl Mutation {
     /// The deprecated argument that takes the only input field until the next version, as that field under its
     /// deprecated name.
-    pub fn former(&self) -> Option<InputField> {
+    pub fn deprecated_argument(&self) -> Option<InputField> {
         let (field, name) = (self.input.fields.first()?, self.was?);
-        Some(InputField { name, required: false, was: None, ..*field })
+        Some(InputField { name, required: false, deprecated: None, ..*field })
     }
 
     /// The rights needed in addition to those of the input: if whole rows are written, every field of them is read
     /// and updated, and every field of their descendants is read, created and updated. Derived from the registry, so
     /// that none is forgotten.
-    pub fn needs(&self) -> Vec<Right> {
+    pub fn required_rights(&self) -> Vec<Right> {
         let mut needs = Vec::new();
         let mut add = |object: &'static ObjectType, actions: &[Action]| {
             let kept = object.fields.iter().filter(|field| {

@@ -69,13 +69,13 @@ pub fn root_field(name: &str) -> Option<&'static RootField> {
 }
 
 /// The consent whose receipt is requested.
-pub static RECEIPT_OF: InputField =
-    InputField::new("consentId", InputKind::Id, "The consent.").required().was("id");
+pub static RECEIPT_CONSENT_ID: InputField =
+    InputField::new("consentId", InputKind::Id, "The consent.").required().deprecated_name("id");
 
 /// The roles to be explained.
 pub static EXPLAINED_ROLES: InputField =
     InputField::new("roles", InputKind::Words, "Roles of one credential; the caller's own by default.")
-        .was_of("role", InputKind::Word);
+        .deprecated_as("role", InputKind::Word);
 
 /// Every root field.
 pub static ROOTS: &[RootField] = &[

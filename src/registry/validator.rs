@@ -80,7 +80,7 @@ impl Validator {
             return Ok(Some(text));
         }
         let allowed = |c: char| self == Validator::Lines && matches!(c, '\n' | '\r' | '\t');
-        if text.chars().any(|c| (c.is_control() || deceives(c)) && !allowed(c)) {
+        if text.chars().any(|c| (c.is_control() || is_deceptive(c)) && !allowed(c)) {
             return Err(ValidationError::ControlCharacter);
         }
         match self {
@@ -101,7 +101,7 @@ impl Validator {
 }
 
 /// Characters that change the text direction, byte order marks and noncharacters.
-fn deceives(c: char) -> bool {
+fn is_deceptive(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fdd0}'..='\u{fdef}')
         || u32::from(c) & 0xfffe == 0xfffe
 }

@@ -118,7 +118,7 @@ async fn a_renewal_is_the_press_of_its_button() {
         let contact = signups::confirm(&test.app, &token, "r").await.unwrap().unwrap();
         let due = crate::signups::consents_of(test, contact).await.remove(0).review_due_at.unwrap();
         test.clock.advance(due - test.app.now());
-        assert_eq!(signups::ask_renewals(&test.app).await.unwrap(), 1);
+        assert_eq!(signups::request_renewals(&test.app).await.unwrap(), 1);
         let token = tokens(test).await.remove(1);
         unmoved(&site, &token, "renew").await;
         let renewed = "SELECT COUNT(*) FROM consent_event WHERE kind = 'RENEWED'";

@@ -212,8 +212,8 @@ async fn wrong_unknown_and_shared_answers_look_alike_and_are_bounded() {
             assert!(page.body.contains("Nothing was changed") && !page.body.contains("Muster<"));
         }
         assert_eq!(
-            signups::tell(&site.test.app, &path[3..], "80331", "r").await.unwrap(),
-            Some(signups::Tried::Closed)
+            signups::open_record(&site.test.app, &path[3..], "80331", "r").await.unwrap(),
+            Some(signups::RecordAttempt::Closed)
         );
         let count = async |sql: &str| number(&site.test.app.db.reader, sql).await;
         let wrong = "SELECT COUNT(*) FROM audit_entry WHERE action = 'tellWrong'";
@@ -242,10 +242,10 @@ async fn tries_at_once_are_counted_each() {
         let path = link(&site).await;
         let tries = (0..20).map(async |at| {
             let told = format!("wrong{at}");
-            signups::tell(&site.test.app, &path[3..], &told, "r").await.unwrap()
+            signups::open_record(&site.test.app, &path[3..], &told, "r").await.unwrap()
         });
         let all = futures_util::future::join_all(tries).await;
-        assert_eq!(all.iter().filter(|tried| **tried == Some(signups::Tried::Wrong)).count(), 5);
-        assert_eq!(all.iter().filter(|tried| **tried == Some(signups::Tried::Closed)).count(), 15);
+        assert_eq!(all.iter().filter(|tried| **tried == Some(signups::RecordAttempt::Wrong)).count(), 5);
+        assert_eq!(all.iter().filter(|tried| **tried == Some(signups::RecordAttempt::Closed)).count(), 15);
     }
 }

@@ -99,7 +99,7 @@ impl PagesState {
     /// The link in the mails of `purpose` to a contact with this address.
     pub async fn preference(&self, contact: Uuid, purpose: &str, email: &str) -> String {
         let ring = audit::installation_keys(&self.test.app).await.unwrap();
-        let mailbox = link_tokens::Mailbox::of(ring, &email_key(email)).unwrap();
+        let mailbox = link_tokens::Mailbox::from_key(ring, &email_key(email)).unwrap();
         link_tokens::preference(
             ring,
             &link_tokens::Preference { contact, purpose: purpose.to_owned(), mailbox },
@@ -121,7 +121,7 @@ impl PagesState {
 
     /// A link that opens what is kept of the contact, as it is mailed.
     pub async fn fresh(&self, contact: Uuid) -> String {
-        signups::ask_fresh_for(&self.test.app, contact, None, "r").await.unwrap();
+        signups::send_magic_link_to_contact(&self.test.app, contact, None, "r").await.unwrap();
         crate::signups::tokens(&self.test).await.pop().unwrap()
     }
 

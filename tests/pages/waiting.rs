@@ -258,7 +258,7 @@ async fn the_sweep_leaves_what_waits() {
         let policy = PolicyHandle::new(test.app.policy.current());
         let app = App::new(db, policy, test.clock.clone(), MasterKeys::new([7; 32]), Issuers::default());
         let app = app.with_pages(PublicPages { mail_hours: 168, ..pages() });
-        let round = async || jobs::round(&app, Some(&smtp.mailer())).await.unwrap();
+        let round = async || jobs::run_once(&app, Some(&smtp.mailer())).await.unwrap();
         let begin = async |at| {
             let mut tx = audit::begin(&app, Author::command(&app, "page", None)).await.unwrap();
             signups::sign_up(&mut tx, &app, &newsletter("patient@example.org", at)).await.unwrap();

@@ -40,10 +40,10 @@ pub async fn explain(reader: &DatabaseConnection, statement: &Statement) -> Expl
     };
     let asked = Statement { sql: format!("{prefix}{}", statement.sql), ..statement.clone() };
     let rows = reader.query_all_raw(asked).await.unwrap_or_else(|error| panic!("{error}: {}", statement.sql));
-    let mut explained = Explained { text: String::new(), whole: Vec::new(), rows: 0.0 };
+    let mut describe_error = Explained { text: String::new(), whole: Vec::new(), rows: 0.0 };
     if backend == DbBackend::Postgres {
         let plan: Value = rows[0].try_get_by_index(0).unwrap();
-        explained.postgres(&plan[0]["Plan"], 1);
+        describe_error.postgres(&plan[0]["Plan"], 1);
     } else {
         let steps: Vec<(i32, i32, String)> = rows
             .iter()
@@ -52,9 +52,9 @@ pub async fn explain(reader: &DatabaseConnection, statement: &Statement) -> Expl
                 (at(0), at(1), row.try_get_by_index(3).unwrap())
             })
             .collect();
-        explained.sqlite(&steps, &aliases(&statement.sql));
+        describe_error.sqlite(&steps, &aliases(&statement.sql));
     }
-    explained
+    describe_error
 }
 
 impl Explained {

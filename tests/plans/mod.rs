@@ -39,7 +39,7 @@ type Filled = BTreeMap<&'static str, String>;
 
 async fn actor(test: &TestApp, case: &Case) -> Actor {
     let caller = test.caller(case.role, case.purpose).await;
-    let credential = access_tokens::authenticate(&test.app, caller.token.reveal()).await.unwrap();
+    let credential = access_tokens::authenticate(&test.app, caller.token.expose_secret()).await.unwrap();
     let policy = test.app.policy.current();
     Actor::new(policy, &credential, Some(case.purpose), "test".to_owned()).unwrap()
 }
@@ -84,10 +84,10 @@ async fn plans(test: &TestApp) -> (String, Vec<String>) {
         let (mut rows, mut whole) = (0.0, Vec::new());
         writeln!(text, "\n{}", case.name).unwrap();
         for statement in statements(&engine, test, case, &filled).await {
-            let explained = explain(reader, &statement).await;
-            text.push_str(&explained.text);
-            rows += explained.rows;
-            whole.extend(explained.whole);
+            let describe_error = explain(reader, &statement).await;
+            text.push_str(&describe_error.text);
+            rows += describe_error.rows;
+            whole.extend(describe_error.whole);
         }
         let name = case.name;
         match case.reads_all {

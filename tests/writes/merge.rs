@@ -69,7 +69,7 @@ async fn invited(world: &World, caller: &Caller, contact: &str) -> bool {
 async fn only_who_may_read_and_write_all_of_a_contact_merges() {
     let mutation = MUTATIONS.iter().find(|mutation| mutation.name == "mergeContacts").unwrap();
     let needed: BTreeSet<String> = mutation
-        .needs()
+        .required_rights()
         .iter()
         .map(|right| right.coordinate().split('.').next().unwrap().to_owned())
         .collect();
@@ -131,7 +131,8 @@ async fn only_who_may_read_and_write_all_of_a_contact_merges() {
         }
         // A purpose that does not see all merges nothing, whatever its roles may.
         let shipped = zweck::policy::Sources::embedded().policy;
-        let own = mutation.needs().into_iter().map(|right| (right.coordinate(), right.action().as_str()));
+        let own =
+            mutation.required_rights().into_iter().map(|right| (right.coordinate(), right.action().as_str()));
         let lines =
             own.chain([("Mutation.mergeContacts".to_owned(), "execute")]).map(|(coordinate, action)| {
                 format!("p, role:support, purpose:customer_care, {coordinate}, {action}, allow\n")

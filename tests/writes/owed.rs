@@ -96,7 +96,7 @@ async fn a_no_is_taken_and_its_record_follows() {
         assert_eq!(number(db, OWED).await, owed);
         block(test, false).await;
         let entries = number(db, "SELECT COUNT(*) FROM audit_entry").await;
-        jobs::round(&test.app, None).await.unwrap();
+        jobs::run_once(&test.app, None).await.unwrap();
         assert_eq!(number(db, OWED).await, 0);
         assert_eq!(audit::write_deferred_entries(&test.app).await.unwrap(), 0);
         assert!(number(db, "SELECT COUNT(*) FROM audit_entry").await >= entries + owed);

@@ -16,7 +16,7 @@ const MAX_SUBJECT_BYTES: usize = 255;
 
 /// What a valid token grants.
 #[derive(Debug)]
-pub(super) struct Meaning {
+pub(super) struct Grants {
     pub(super) subject: String,
     pub(super) roles: Vec<String>,
     pub(super) purposes: Vec<String>,
@@ -28,31 +28,31 @@ pub(super) fn read(
     claims: &Map<String, Value>,
     issuer: &Issuer,
     now: DateTime<Utc>,
-) -> Result<Meaning, Reason> {
+) -> Result<Grants, Reason> {
     if claims.get("iss").and_then(Value::as_str) != Some(issuer.issuer.as_str()) {
         return Err("another issuer");
     }
-    let audience = listed(claims.get("aud")).ok_or("no audience")?;
+    let audience = strings(claims.get("aud")).ok_or("no audience")?;
     if !audience.iter().any(|name| issuer.audience.iter().any(|own| own == name)) {
         return Err("another audience");
     }
-    let expires_at = in_time(claims, issuer, now)?;
+    let expires_at = check_validity(claims, issuer, now)?;
     check_use(claims, issuer)?;
     let subject = at(claims, &issuer.subject_claim).and_then(Value::as_str).ok_or("no subject")?;
     if subject.trim().is_empty() || subject.len() > MAX_SUBJECT_BYTES {
         return Err("no subject");
     }
     let purposes_claim = issuer.purposes_claim.as_ref().unwrap_or(&issuer.roles_claim);
-    Ok(Meaning {
+    Ok(Grants {
         subject: subject.to_owned(),
-        roles: mapped(claims, &issuer.roles_claim, &issuer.roles),
-        purposes: mapped(claims, purposes_claim, &issuer.purposes),
+        roles: mapped_values(claims, &issuer.roles_claim, &issuer.roles),
+        purposes: mapped_values(claims, purposes_claim, &issuer.purposes),
         expires_at,
     })
 }
 
 /// When the token expires, if it is valid now.
-fn in_time(
+fn check_validity(
     claims: &Map<String, Value>,
     issuer: &Issuer,
     now: DateTime<Utc>,
@@ -96,10 +96,10 @@ fn check_use(claims: &Map<String, Value>, issuer: &Issuer) -> Result<(), Reason>
 fn instant(claims: &Map<String, Value>, name: &str) -> Result<Option<DateTime<Utc>>, Reason> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     let seconds =
-        value.as_f64().filter(|seconds| (0.0..1e11).contains(seconds)).ok_or("a time is no time")?;
+        value.as_f64().filter(|seconds| (0.0..1e11).contains(seconds)).ok_or("a time is malformed")?;
     #[expect(clippy::cast_possible_truncation, reason = "between 0 and 1e11")]
     let whole = seconds as i64;
-    DateTime::from_timestamp(whole, 0).map(Some).ok_or("a time is no time")
+    DateTime::from_timestamp(whole, 0).map(Some).ok_or("a time is malformed")
 }
 
 /// The claim at a path.
@@ -109,7 +109,7 @@ fn at<'a>(claims: &'a Map<String, Value>, path: &ClaimPath) -> Option<&'a Value>
 }
 
 /// One string or a list of strings.
-fn listed(value: Option<&Value>) -> Option<Vec<&str>> {
+fn strings(value: Option<&Value>) -> Option<Vec<&str>> {
     match value? {
         Value::String(text) => Some(vec![text]),
         Value::Array(list) => list.iter().map(Value::as_str).collect(),
@@ -118,7 +118,11 @@ fn listed(value: Option<&Value>) -> Option<Vec<&str>> {
 }
 
 /// The mapped values of a claim, without duplicates. Values without a mapping grant nothing.
-fn mapped(claims: &Map<String, Value>, path: &ClaimPath, map: &BTreeMap<String, Vec<String>>) -> Vec<String> {
+fn mapped_values(
+    claims: &Map<String, Value>,
+    path: &ClaimPath,
+    map: &BTreeMap<String, Vec<String>>,
+) -> Vec<String> {
     // A string holds one value, or several separated by spaces (as in `scope`) or, from some servers, by commas or
     // semicolons.
     let values: Vec<&str> = match at(claims, path) {

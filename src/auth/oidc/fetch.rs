@@ -55,7 +55,7 @@ impl Client {
         }
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(|_| "no version of TLS is there".to_owned())?
+            .map_err(|_| "no TLS version is available".to_owned())?
             .with_root_certificates(roots)
             .with_no_client_auth();
         Ok(Self(TlsConnector::from(Arc::new(config))))
@@ -67,26 +67,26 @@ impl Client {
     /// Why the request failed, without quoting anything.
     pub(super) async fn get(&self, url: &str) -> Result<Bytes, &'static str> {
         let answer = tokio::time::timeout(REQUEST_TIMEOUT, self.ask(url));
-        answer.await.map_err(|_| "the server took too long")?
+        answer.await.map_err(|_| "the server did not answer in time")?
     }
 
     async fn ask(&self, url: &str) -> Result<Bytes, &'static str> {
         // Discovery documents supply URLs as well, so the check is here, where it cannot be bypassed.
-        let uri: Uri = url.parse().ok().filter(|_| is_trustworthy(url)).ok_or("the address is not https")?;
+        let uri: Uri = url.parse().ok().filter(|_| is_trustworthy(url)).ok_or("the URL is not https")?;
         let (host, tls) = (uri.host().unwrap_or_default(), uri.scheme_str() == Some("https"));
         let name = host.trim_matches(['[', ']']);
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        let stream = TcpStream::connect((name, port)).await.map_err(|_| "the server cannot be reached")?;
+        let stream = TcpStream::connect((name, port)).await.map_err(|_| "the server is unreachable")?;
         let request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
             .header(HOST, uri.authority().map_or(host, |authority| authority.as_str()))
             .header(ACCEPT, "application/json, application/jwk-set+json")
             .header(USER_AGENT, "zweck")
             .body(Empty::new())
-            .map_err(|_| "the address is not valid")?;
+            .map_err(|_| "the URL is invalid")?;
         if !tls {
             return exchange(stream, request).await;
         }
-        let name = ServerName::try_from(name.to_owned()).map_err(|_| "the address is not valid")?;
+        let name = ServerName::try_from(name.to_owned()).map_err(|_| "the URL is invalid")?;
         exchange(self.0.connect(name, stream).await.map_err(|_| "TLS failed")?, request).await
     }
 }
@@ -95,15 +95,15 @@ async fn exchange<S>(stream: S, request: Request<Empty<Bytes>>) -> Result<Bytes,
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let broken = "the connection broke";
+    let broken = "the connection failed";
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| broken)?;
     // Dropped with this future, and the connection with it.
     let mut driver = JoinSet::new();
     driver.spawn(connection);
     let response = sender.send_request(request).await.map_err(|_| broken)?;
     if response.status() != StatusCode::OK {
-        return Err("the server answers with an error");
+        return Err("the server returned an error");
     }
     let body = Limited::new(response.into_body(), MAX_DOCUMENT_BYTES).collect().await;
-    Ok(body.map_err(|_| "the document is too large or breaks off")?.to_bytes())
+    Ok(body.map_err(|_| "the document is too large or incomplete")?.to_bytes())
 }

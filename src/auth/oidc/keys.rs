@@ -45,7 +45,7 @@ pub(super) enum NoKey {
     /// The issuer does not list it, as far as is known.
     Unknown,
     /// The issuer is being asked.
-    LookedFor,
+    Pending,
 }
 
 enum Source {
@@ -62,7 +62,7 @@ pub(super) struct KeyStore {
     source: Source,
     client: Client,
     grace: TimeDelta,
-    known: ArcSwap<Known>,
+    known: ArcSwap<KeySet>,
     /// Time of the last attempt; locked during a refresh, so that only one runs at a time.
     tried_at: Arc<Mutex<Option<DateTime<Utc>>>>,
     /// Whether a refresh is running.
@@ -70,7 +70,7 @@ pub(super) struct KeyStore {
 }
 
 #[derive(Default)]
-struct Known {
+struct KeySet {
     keys: Vec<Key>,
     read_at: Option<DateTime<Utc>>,
 }
@@ -86,12 +86,12 @@ struct Key {
 }
 
 #[derive(Deserialize)]
-struct Listed {
+struct ListedKeys {
     keys: Vec<Value>,
 }
 
 #[derive(Deserialize)]
-struct Discovered {
+struct Discovery {
     issuer: String,
     jwks_uri: String,
 }
@@ -129,14 +129,14 @@ impl KeyStore {
         if found.is_some() && !self.is_due(&known, now) {
             return found.ok_or(NoKey::Unknown);
         }
-        let reading = self.read_beside(now);
+        let reading = self.refresh_in_background(now);
         // Another request may have refreshed the keys since.
         let found = found.or_else(|| self.look(&self.known.load(), kid, algorithm, now));
-        found.ok_or(if reading { NoKey::LookedFor } else { NoKey::Unknown })
+        found.ok_or(if reading { NoKey::Pending } else { NoKey::Unknown })
     }
 
     /// Starts a background refresh unless one was tried recently. Returns whether one is running.
-    fn read_beside(self: &Arc<Self>, now: DateTime<Utc>) -> bool {
+    fn refresh_in_background(self: &Arc<Self>, now: DateTime<Utc>) -> bool {
         let Ok(mut tried_at) = self.tried_at.clone().try_lock_owned() else {
             return self.reading.load(Ordering::Acquire);
         };
@@ -155,7 +155,7 @@ impl KeyStore {
 
     fn look(
         &self,
-        known: &Known,
+        known: &KeySet,
         kid: Option<&str>,
         algorithm: Algorithm,
         now: DateTime<Utc>,
@@ -180,7 +180,7 @@ impl KeyStore {
     }
 
     /// Whether a refresh is due and none is running or was tried recently.
-    fn is_due(&self, known: &Known, now: DateTime<Utc>) -> bool {
+    fn is_due(&self, known: &KeySet, now: DateTime<Utc>) -> bool {
         let fresh = known.read_at.is_some_and(|at| (now - at).abs() < REFRESH_INTERVAL);
         let tried =
             || self.tried_at.try_lock().map_or(true, |tried| tried.is_some_and(|at| is_recent(at, now)));
@@ -195,7 +195,7 @@ impl KeyStore {
             tracing::warn!(
                 issuer = self.name,
                 reason,
-                "the keys of an issuer could not be read; those known stay"
+                "the keys of an issuer could not be read; the known ones stay valid"
             );
         }
     }
@@ -235,21 +235,21 @@ impl KeyStore {
             Source::Discovery(issuer) => {
                 let base = issuer.trim_end_matches('/');
                 let found = self.client.get(&format!("{base}/.well-known/openid-configuration")).await?;
-                let found: Discovered = serde_json::from_slice(&found)
+                let found: Discovery = serde_json::from_slice(&found)
                     .map_err(|_| "the issuer's configuration cannot be read")?;
                 if found.issuer != *issuer {
-                    return Err("the issuer's configuration is that of another");
+                    return Err("the configuration document belongs to another issuer");
                 }
                 self.client.get(&found.jwks_uri).await?
             }
         };
-        let listed: Listed = serde_json::from_slice(&text).map_err(|_| "the keys cannot be read")?;
+        let listed: ListedKeys = serde_json::from_slice(&text).map_err(|_| "the keys cannot be read")?;
         if listed.keys.len() > MAX_KEYS {
             return Err("there are too many keys");
         }
-        let mut keys: Vec<Key> = listed.keys.into_iter().filter_map(usable).collect();
+        let mut keys: Vec<Key> = listed.keys.into_iter().filter_map(parse_key).collect();
         if keys.is_empty() {
-            return Err("there is no key that fits");
+            return Err("there is no usable key");
         }
         for old in &self.known.load().keys {
             // Removed keys without an id cannot be told apart; an id that is listed again means the new key.
@@ -259,7 +259,7 @@ impl KeyStore {
                 keys.push(Key { missed_at: Some(missed_at), ..old.clone() });
             }
         }
-        self.known.store(Arc::new(Known { keys, read_at: Some(now) }));
+        self.known.store(Arc::new(KeySet { keys, read_at: Some(now) }));
         Ok(())
     }
 }
@@ -294,7 +294,7 @@ fn encode(bytes: &[u8]) -> String {
 }
 
 /// A public key for verifying token signatures. Other keys are skipped: sets hold encryption keys too.
-fn usable(listed: Value) -> Option<Key> {
+fn parse_key(listed: Value) -> Option<Key> {
     // The JWT crate knows fewer algorithms.
     let only = match listed.get("alg") {
         Some(Value::String(name)) => Some(name.clone()),
@@ -312,7 +312,7 @@ fn usable(listed: Value) -> Option<Key> {
     let (key, mut algorithms) = match &jwk.algorithm {
         AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P521 => {
             let (x, y) = (coordinate::<66>(&ec.x)?, coordinate::<66>(&ec.y)?);
-            let key = PublicKey::of_p521(&x, &y)?;
+            let key = PublicKey::from_p521(&x, &y)?;
             (key, vec![Algorithm::ES512])
         }
         AlgorithmParameters::RSA(rsa) => {
@@ -342,7 +342,7 @@ fn usable(listed: Value) -> Option<Key> {
         _ => return None,
     };
     if let Some(only) = only {
-        algorithms.retain(|algorithm| Algorithm::of_name(&only) == Some(*algorithm));
+        algorithms.retain(|algorithm| Algorithm::from_name(&only) == Some(*algorithm));
     }
     (!algorithms.is_empty()).then(|| Key {
         kid: jwk.common.key_id,

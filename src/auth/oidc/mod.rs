@@ -18,7 +18,7 @@ use serde::Deserialize;
 use sha2::Sha256;
 
 use self::{
-    claims::{Meaning, Reason},
+    claims::{Grants, Reason},
     keys::{KeyStore, NoKey},
     signatures::Header,
 };
@@ -56,13 +56,13 @@ pub struct User {
 
 /// A rejected token.
 #[derive(Clone, Copy, Debug)]
-pub struct Refused {
+pub struct InvalidToken {
     /// Whether a retry may succeed: the issuer is being asked for the key that the token names.
-    pub soon: bool,
+    pub retry_soon: bool,
 }
 
 /// The reason while the issuer is being asked for the key.
-const KEY_PENDING: Reason = "no such key, yet: the issuer is asked for it";
+const KEY_PENDING: Reason = "no such key yet; the issuer is being asked for it";
 
 #[derive(Deserialize)]
 struct Unverified {
@@ -130,18 +130,18 @@ impl Issuers {
     ///
     /// # Errors
     /// Whether the issuer is being asked for the key; every other reason goes to the log only.
-    pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<User, Refused> {
+    pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<User, InvalidToken> {
         let Some(issuer) = self.issuer_of(token) else {
             // The value is mistyped by someone; a missing trailing slash is the most likely cause.
             tracing::info!(
                 target: "zweck::security",
-                "a token that is not ours names no issuer that is configured, letter by letter"
+                "a token that is not ours names an issuer that does not exactly match any configured one"
             );
-            return Err(Refused { soon: false });
+            return Err(InvalidToken { retry_soon: false });
         };
-        issuer.verify(token, now).map(|meaning| issuer.user(meaning)).map_err(|reason| {
-            tracing::info!(target: "zweck::security", issuer = issuer.name, reason, "a user's token is refused");
-            Refused { soon: reason == KEY_PENDING }
+        issuer.verify(token, now).map(|grants| issuer.user(grants)).map_err(|reason| {
+            tracing::info!(target: "zweck::security", issuer = issuer.name, reason, "a user's token was rejected");
+            InvalidToken { retry_soon: reason == KEY_PENDING }
         })
     }
 
@@ -165,19 +165,19 @@ impl Issuers {
 }
 
 impl Issuer {
-    fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Meaning, Reason> {
-        let header = Header::of(token).ok_or("the header cannot be read")?;
+    fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Grants, Reason> {
+        let header = Header::of(token).ok_or("the header is malformed")?;
         // The standard's name for it, which the operator puts into the configuration.
-        let algorithm = Algorithm::of_name(&header.alg).ok_or("another algorithm")?;
+        let algorithm = Algorithm::from_name(&header.alg).ok_or("another algorithm")?;
         let named = Some(algorithm).filter(|algorithm| self.settings.algorithms.contains(algorithm));
         let algorithm = named.ok_or_else(|| {
             let issuer = self.name.as_str();
-            tracing::info!(target: "zweck::security", issuer, ?algorithm, "a token is signed by an algorithm that `algorithms` does not name");
+            tracing::info!(target: "zweck::security", issuer, ?algorithm, "a token is signed by an algorithm that is not listed in `algorithms`");
             "another algorithm"
         })?;
         // A token must not supply its own key or use unknown critical extensions (RFC 7515, 4.1.11).
-        if header.brings_or_extends() {
-            return Err("a header that is not taken");
+        if header.has_key_or_extension() {
+            return Err("an unsupported header");
         }
         let kind = header.typ.as_deref().unwrap_or_default();
         let kind = strip_application(kind);
@@ -186,18 +186,18 @@ impl Issuer {
         }
         let key = self.keys.find(header.kid.as_deref(), algorithm, now).map_err(|none| match none {
             NoKey::Unknown => "no such key",
-            NoKey::LookedFor => KEY_PENDING,
+            NoKey::Pending => KEY_PENDING,
         })?;
-        let claims = key.verified(token, algorithm).ok_or("the signature does not hold")?;
+        let claims = key.verified(token, algorithm).ok_or("the signature is invalid")?;
         claims::read(&claims, &self.settings, now)
     }
 
-    fn user(&self, meaning: Meaning) -> User {
-        if meaning.roles.is_empty() || meaning.purposes.is_empty() {
-            let (issuer, roles, purposes) = (self.name.as_str(), meaning.roles.len(), meaning.purposes.len());
-            tracing::info!(target: "zweck::security", issuer, roles, purposes, "the claims of a user's token map to no role or to no purpose");
+    fn user(&self, grants: Grants) -> User {
+        if grants.roles.is_empty() || grants.purposes.is_empty() {
+            let (issuer, roles, purposes) = (self.name.as_str(), grants.roles.len(), grants.purposes.len());
+            tracing::info!(target: "zweck::security", issuer, roles, purposes, "the claims of a user's token map to no role or no purpose");
         }
-        let Meaning { subject, roles, purposes, expires_at } = meaning;
+        let Grants { subject, roles, purposes, expires_at } = grants;
         User { actor_id: self.actor_id(&subject), roles, purposes, expires_at }
     }
 

@@ -32,12 +32,12 @@ pub(super) struct Header {
     crit: Option<IgnoredAny>,
     enc: Option<IgnoredAny>,
     zip: Option<IgnoredAny>,
-    #[serde(default, deserialize_with = "there")]
+    #[serde(default, deserialize_with = "is_present")]
     b64: bool,
 }
 
 /// Whether a member is present, whatever its value is.
-fn there<'de, D: serde::Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+fn is_present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(value).map(|_| true)
 }
 
@@ -48,7 +48,7 @@ impl Header {
     }
 
     /// Whether the header supplies a key or requires an unknown extension.
-    pub(super) fn brings_or_extends(&self) -> bool {
+    pub(super) fn has_key_or_extension(&self) -> bool {
         let brings = [&self.jwk, &self.jku, &self.x5u, &self.x5c];
         let extends = [&self.crit, &self.enc, &self.zip];
         self.b64 || brings.into_iter().chain(extends).any(Option::is_some)
@@ -70,7 +70,7 @@ impl From<DecodingKey> for PublicKey {
 
 impl PublicKey {
     /// A P-521 key from its coordinates (RFC 7518, 6.2.1), if the point is on the curve.
-    pub(super) fn of_p521(x: &[u8; 66], y: &[u8; 66]) -> Option<Self> {
+    pub(super) fn from_p521(x: &[u8; 66], y: &[u8; 66]) -> Option<Self> {
         let point = [[4].as_slice(), x, y].concat();
         Some(Self::P521(Box::new(p521::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok()?)))
     }
@@ -80,7 +80,8 @@ impl PublicKey {
         let (message, signature) = token.rsplit_once('.')?;
         let holds = match self {
             Self::Known(key) => {
-                jsonwebtoken::crypto::verify(signature, message.as_bytes(), key, known_as(algorithm)?).ok()?
+                jsonwebtoken::crypto::verify(signature, message.as_bytes(), key, to_jwt_algorithm(algorithm)?)
+                    .ok()?
             }
             Self::P521(key) if algorithm == Named::ES512 => {
                 let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
@@ -95,7 +96,7 @@ impl PublicKey {
 }
 
 /// The JWT crate's name for an algorithm.
-fn known_as(algorithm: Named) -> Option<Algorithm> {
+fn to_jwt_algorithm(algorithm: Named) -> Option<Algorithm> {
     Some(match algorithm {
         Named::RS256 => Algorithm::RS256,
         Named::RS384 => Algorithm::RS384,
@@ -128,21 +129,21 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
     if key.family() != algorithm.family() || algorithm.family() == AlgorithmFamily::Hmac {
         return Err(ErrorKind::InvalidAlgorithm.into());
     }
-    Ok(Box::new(Checked { algorithm: *algorithm, key: key.clone() }))
+    Ok(Box::new(VerifiedToken { algorithm: *algorithm, key: key.clone() }))
 }
 
-struct Checked {
+struct VerifiedToken {
     algorithm: Algorithm,
     key: DecodingKey,
 }
 
-impl JwtVerifier for Checked {
+impl JwtVerifier for VerifiedToken {
     fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 }
 
-impl Verifier<Vec<u8>> for Checked {
+impl Verifier<Vec<u8>> for VerifiedToken {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
         let verified = match (self.algorithm, self.key.kind()) {
             (algorithm, DecodingKeyKind::RsaModulusExponent { n, e }) => {

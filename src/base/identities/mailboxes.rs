@@ -154,7 +154,7 @@ fn prepared(given: &str) -> String {
     if text.contains(['(', '[', '{']) {
         text = spoken(text);
     }
-    links_opened(&text)
+    resolve_mailto_links(&text)
 }
 
 /// Replaces words such as "at" and "dot" by the characters they stand for.
@@ -187,7 +187,7 @@ fn spoken(mut text: String) -> String {
 }
 
 /// Replaces `mailto:` links by the addresses they contain.
-fn links_opened(text: &str) -> String {
+fn resolve_mailto_links(text: &str) -> String {
     const SCHEME: &str = "mailto:";
     let lower = text.to_ascii_lowercase();
     if !lower.contains(SCHEME) {

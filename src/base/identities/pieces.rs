@@ -167,7 +167,7 @@ impl Cutter {
             | '~' => self.row.push(c),
             c if c.is_whitespace() => {
                 let digits = self.row.chars().filter(char::is_ascii_digit).count();
-                if digits >= MIN_COMPLETE_DIGITS && begins_anew(chars.get(at + 1..).unwrap_or_default()) {
+                if digits >= MIN_COMPLETE_DIGITS && begins_number(chars.get(at + 1..).unwrap_or_default()) {
                     self.end_piece();
                     self.between(Sign::Blank);
                 } else {
@@ -271,7 +271,7 @@ impl Cutter {
 }
 
 /// Whether another number may begin after a blank: with a zero, unless it stands alone in brackets.
-fn begins_anew(behind: &[char]) -> bool {
+fn begins_number(behind: &[char]) -> bool {
     match behind {
         ['0', ..] => true,
         ['(', '0', next, ..] => next.is_ascii_digit(),

@@ -75,7 +75,7 @@ pub fn usual(key: &str) -> String {
     while let Some(shorter) = shorter(rest) {
         rest = shorter;
     }
-    number_last(&without_zeros(rest))
+    move_number_last(&without_zeros(rest))
 }
 
 /// Removes directions to the door after the house number; `None` if there are none.
@@ -133,7 +133,7 @@ fn without_zeros(key: &str) -> String {
 }
 
 /// Moves the house number behind the street.
-fn number_last(key: &str) -> String {
+fn move_number_last(key: &str) -> String {
     let street = key.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-' || c == '/');
     let number = key.get(..key.len() - street.len()).unwrap_or_default();
     let mut parts = number.split(['-', '/']);

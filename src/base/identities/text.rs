@@ -10,12 +10,12 @@ pub fn seen(text: &str) -> String {
         '\u{b4}' | '\u{2032}' => '\'',
         c => c,
     };
-    let composed = text.chars().filter(|c| !is_unseen(*c)).map(plain).nfkc();
-    composed.filter(|c| !is_unseen(*c)).map(|c| if is_dash(c) { '-' } else { c }).collect()
+    let composed = text.chars().filter(|c| !is_invisible(*c)).map(plain).nfkc();
+    composed.filter(|c| !is_invisible(*c)).map(|c| if is_dash(c) { '-' } else { c }).collect()
 }
 
 /// Whether a character is invisible: joiners, direction marks, soft hyphens, variation selectors, tags, controls.
-fn is_unseen(c: char) -> bool {
+fn is_invisible(c: char) -> bool {
     matches!(c,
         '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
         | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'

@@ -127,8 +127,8 @@ async fn contacts_with_consents(State(hand): Shared, head: HeaderMap) -> Answer 
         });
     }
     let nodes = found.iter().map(|contact| {
-        let own = by_contact.remove(&contact.id).unwrap_or_default();
-        Nested::of(contact, own)
+        let consents = by_contact.remove(&contact.id).unwrap_or_default();
+        Nested::of(contact, consents)
     });
     let contacts = Nodes { nodes: nodes.collect() };
     answer(serde_json::to_vec(&Body { data: Contacts { contacts } })?)
@@ -185,11 +185,11 @@ async fn withdraw(State(hand): Shared, Path(id): Path<Uuid>, head: HeaderMap) ->
             return Err(Refused(StatusCode::NOT_FOUND));
         };
         let (contact, channel): (Uuid, String) = (row.try_get(0)?, row.try_get(1)?);
-        let told: Option<String> = row.try_get(2)?;
+        let status: Option<String> = row.try_get(2)?;
         sqlx::query(sql::EVENT).bind(event).bind(id).bind(now).bind(&actor).execute(&mut *tx).await?;
         let insert = sqlx::query(sql::ENTRY).bind(entry).bind(now).bind(&actor).bind(&roles);
         insert.bind(PURPOSE).bind(id).bind(contact).bind(&revision).execute(&mut *tx).await?;
-        if told.as_deref() == Some("GRANTED") {
+        if status.as_deref() == Some("GRANTED") {
             let insert = if sqlite {
                 let row = sqlx::query(sql::LAST_CHANGE).fetch_optional(&mut *tx).await?;
                 let last = row.map(|row| row.try_get(0)).transpose()?;
@@ -203,7 +203,7 @@ async fn withdraw(State(hand): Shared, Path(id): Path<Uuid>, head: HeaderMap) ->
         tx.commit().await?;
     });
     if queued {
-        hand.app.db.feed.tell_queued();
+        hand.app.db.feed.notify_queued();
     }
     let consent = Withdrawn { id, status: "WITHDRAWN" };
     answer(serde_json::to_vec(&Body { data: Withdrawal { withdraw_consent: Payload { consent } } })?)

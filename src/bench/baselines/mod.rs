@@ -34,7 +34,7 @@ pub async fn serve(baseline: Baseline, app: Arc<App>, listener: TcpListener) -> 
         Baseline::Stock => plain_async_graphql::router(app),
         Baseline::Hand => {
             let numbering = app.clone();
-            tokio::spawn(async move { jobs::order(&numbering).await });
+            tokio::spawn(async move { jobs::run_numbering(&numbering).await });
             handwritten::router(app)
         }
     };

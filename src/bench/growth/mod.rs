@@ -3,15 +3,15 @@
 //! In process, through the engine, by one caller: what is asked is the course of the figures, not their height. Rows come in bulk
 //! from the database itself and not through the audited door, which would take hours.
 
-mod growing;
-mod held;
+mod cache_sizes;
+mod options;
 mod pages;
 mod policies;
 mod table;
 mod worlds;
 
-pub use growing::Growing;
-pub use held::Held;
+pub use cache_sizes::CacheSize;
+pub use options::GrowthOptions;
 pub use pages::Page;
 pub use policies::Rules;
 
@@ -19,8 +19,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{
-    Fault, Say,
-    databases::places,
+    BenchError, Say,
+    databases::test_databases,
     report::{Machine, Target},
     run::machine,
 };
@@ -28,7 +28,7 @@ use crate::base::clock::{Clock, SystemClock};
 
 /// What was found.
 #[derive(Clone, Debug, Serialize)]
-pub struct Grown {
+pub struct GrowthReport {
     /// When it was done.
     pub measured_at: DateTime<Utc>,
     /// The machine.
@@ -40,7 +40,7 @@ pub struct Grown {
     /// What policies cost, by size.
     pub policies: Vec<Rules>,
     /// What caches hold when they are full.
-    pub held: Vec<Held>,
+    pub held: Vec<CacheSize>,
     /// Targets, as far as they can be judged.
     pub targets: Vec<Target>,
 }
@@ -49,22 +49,22 @@ pub struct Grown {
 ///
 /// # Errors
 /// `Usage` for a build without optimisation where figures are wanted, `Failed` for whatever does not work.
-pub async fn run(growing: &Growing, smoke: bool, say: &Say) -> Result<Grown, Fault> {
+pub async fn run(options: &GrowthOptions, smoke: bool, say: &Say) -> Result<GrowthReport, BenchError> {
     if cfg!(debug_assertions) && !smoke {
         let text = "a build without optimisation measures nothing: cargo run --profile bench --features bench -- bench growth";
-        return Err(Fault::Usage(text.to_owned()));
+        return Err(BenchError::Usage(text.to_owned()));
     }
     let directory = tempfile::tempdir()?;
     let mut pages = Vec::new();
-    for place in places(None, directory.path(), false)? {
-        pages.extend(pages::measure(growing, &place, directory.path(), say).await?);
+    for database in test_databases(None, directory.path(), false)? {
+        pages.extend(pages::measure(options, &database, directory.path(), say).await?);
     }
-    let (policies, held) = policies::measure(growing, directory.path(), say).await?;
+    let (policies, held) = policies::measure(options, directory.path(), say).await?;
     // Of little data, or without optimisation, no figure means anything.
     let targets = if smoke || cfg!(debug_assertions) { Vec::new() } else { targets(&pages, &policies) };
     let machine = machine()?;
-    let (measured_at, rounds) = (SystemClock.now(), growing.rounds);
-    Ok(Grown { measured_at, machine, rounds, pages, policies, held, targets })
+    let (measured_at, rounds) = (SystemClock.now(), options.rounds);
+    Ok(GrowthReport { measured_at, machine, rounds, pages, policies, held, targets })
 }
 
 /// What a page may cost at the largest size, of what it costs at the smallest.

@@ -10,13 +10,13 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{
-        Fault, Say,
+        BenchError, Say,
         children::{own_ticks, ticks_per_second},
-        databases::Place,
+        databases::TestDatabase,
         policy::sources,
         report::median,
     },
-    growing::Growing,
+    options::GrowthOptions,
     worlds::World,
 };
 use crate::graphql::Request;
@@ -51,121 +51,122 @@ pub struct Page {
 }
 
 /// A query; `$id`, `$cursor` and `$named` are filled in.
-struct Asked {
+struct PageQuery {
     name: &'static str,
     query: &'static str,
     flat: bool,
 }
 
-const fn asked(name: &'static str, query: &'static str) -> Asked {
-    Asked { name, query, flat: true }
+const fn request(name: &'static str, query: &'static str) -> PageQuery {
+    PageQuery { name, query, flat: true }
 }
 
 /// What grows by its nature: all that is counted or looked through.
-const fn growing(name: &'static str, query: &'static str) -> Asked {
-    Asked { name, query, flat: false }
+const fn options(name: &'static str, query: &'static str) -> PageQuery {
+    PageQuery { name, query, flat: false }
 }
 
-const QUERIES: [Asked; 13] = [
-    asked(
+const QUERIES: [PageQuery; 13] = [
+    request(
         "Q1",
         "{ contacts(first: 100) { nodes { id givenName familyName email company city country \
          consents { nodes { status grantedAt purpose { code } } } } } }",
     ),
-    asked(
+    request(
         "Q2",
         "query($id: ID!) { contact(id: $id) { id givenName familyName email company jobTitle city country } }",
     ),
-    asked(
+    request(
         "Q3",
         "{ contacts(first: 1000) { nodes { id givenName familyName email company jobTitle city country } } }",
     ),
-    asked(
+    request(
         "deep page",
         "query($cursor: String) { contacts(first: 100, after: $cursor) { nodes { id givenName familyName email company \
          jobTitle city country } } }",
     ),
-    asked("last page", "{ contacts(last: 100) { nodes { id givenName familyName email } } }"),
-    asked(
+    request("last page", "{ contacts(last: 100) { nodes { id givenName familyName email } } }"),
+    request(
         "a name",
         "{ contacts(first: 2, filter: { familyName: { eq: \"Becker 1\" } }) { nodes { id familyName } } }",
     ),
-    asked(
+    request(
         "beginning, by name",
         "{ contacts(first: 10, filter: { familyName: { startsWith: \"Becker 1\" } }, \
          orderBy: [{ field: FAMILY_NAME, direction: ASC }]) { nodes { id familyName } } }",
     ),
-    growing(
+    options(
         "beginning, by id",
         "{ contacts(first: 10, filter: { familyName: { startsWith: \"Becker 1\" } }) { nodes { id familyName } } }",
     ),
-    asked(
+    request(
         "by name",
         "{ contacts(first: 100, orderBy: [{ field: FAMILY_NAME, direction: ASC }]) { nodes { id familyName } } }",
     ),
-    asked(
+    request(
         "by name, deep",
         "query($named: String) { contacts(first: 100, after: $named, orderBy: [{ field: FAMILY_NAME, direction: ASC }]) \
          { nodes { id familyName } } }",
     ),
-    asked("search, frequent", "{ contacts(first: 100, search: \"becker\") { nodes { id familyName } } }"),
-    growing("search, rare", "{ contacts(first: 100, search: \"becker.4711\") { nodes { id familyName } } }"),
-    growing("how many", "{ contacts(first: 1) { totalCount } }"),
+    request("search, frequent", "{ contacts(first: 100, search: \"becker\") { nodes { id familyName } } }"),
+    options("search, rare", "{ contacts(first: 100, search: \"becker.4711\") { nodes { id familyName } } }"),
+    options("how many", "{ contacts(first: 1) { totalCount } }"),
 ];
 
 /// Every query at every size.
 pub(super) async fn measure(
-    growing: &Growing,
-    place: &Place,
+    options: &GrowthOptions,
+    database: &TestDatabase,
     directory: &Path,
     say: &Say,
-) -> Result<Vec<Page>, Fault> {
+) -> Result<Vec<Page>, BenchError> {
     let mut sizes: Vec<u64> =
-        [100, 10, 1].iter().map(|part| (growing.contacts / part).max(MIN_CONTACTS)).collect();
+        [100, 10, 1].iter().map(|part| (options.contacts / part).max(MIN_CONTACTS)).collect();
     sizes.dedup();
     let mut worlds = Vec::new();
     for contacts in sizes {
-        let world = World::make(place, directory, contacts, &sources(), say).await?;
+        let world = World::make(database, directory, contacts, &sources(), say).await?;
         let variables = variables(&world).await?;
         worlds.push((world, variables));
     }
     let ticks = ticks_per_second()?;
     let mut samples: Vec<Vec<Sample>> = Vec::new();
-    for round in 0..=growing.rounds {
-        say(&format!("{}: round {round} of {}", place.name, growing.rounds));
-        for (index, asked) in QUERIES.iter().enumerate() {
+    for round in 0..=options.rounds {
+        say(&format!("{}: round {round} of {}", database.name, options.rounds));
+        for (index, query) in QUERIES.iter().enumerate() {
             // Each size in turn, so that whatever the machine does meanwhile meets all alike.
             for (number, (world, variables)) in worlds.iter().enumerate() {
-                let time = Duration::from_millis(if round == 0 { 1 } else { growing.millis });
-                let sample = sample(world, asked, variables, time, ticks).await?;
-                let place = index * worlds.len() + number;
-                if samples.len() == place {
+                let time = Duration::from_millis(if round == 0 { 1 } else { options.millis });
+                let sample = sample(world, query, variables, time, ticks).await?;
+                let database = index * worlds.len() + number;
+                if samples.len() == database {
                     samples.push(Vec::new());
                 }
                 // The first round warms up.
-                if let Some(of) = samples.get_mut(place).filter(|_| round > 0) {
-                    of.push(sample);
+                if let Some(sample_list) = samples.get_mut(database).filter(|_| round > 0) {
+                    sample_list.push(sample);
                 }
             }
         }
     }
     let mut pages: Vec<Page> = Vec::new();
-    for (index, asked) in QUERIES.iter().enumerate() {
+    for (index, query) in QUERIES.iter().enumerate() {
         let mut smallest = None;
         for (number, (world, _)) in worlds.iter().enumerate() {
-            let of = samples.get(index * worlds.len() + number).map(Vec::as_slice).unwrap_or_default();
-            let middle = |figure: fn(&Sample) -> f64| median(of.iter().map(figure).collect());
+            let sample_list =
+                samples.get(index * worlds.len() + number).map(Vec::as_slice).unwrap_or_default();
+            let middle = |figure: fn(&Sample) -> f64| median(sample_list.iter().map(figure).collect());
             let p50 = middle(|sample| sample.p50);
             let base = *smallest.get_or_insert(p50);
             pages.push(Page {
-                database: place.name,
-                query: asked.name,
+                database: database.name,
+                query: query.name,
                 contacts: world.contacts,
                 p50,
                 cpu: middle(|sample| sample.cpu),
-                bytes: of.first().map_or(0, |sample| sample.bytes),
+                bytes: sample_list.first().map_or(0, |sample| sample.bytes),
                 of_smallest: (number > 0 && base > 0.0).then(|| p50 / base),
-                flat: asked.flat,
+                flat: query.flat,
                 largest: number + 1 == worlds.len(),
             });
         }
@@ -174,7 +175,7 @@ pub(super) async fn measure(
 }
 
 /// Cursors in the middle of the contacts, in both orders: cursors do not depend on filters.
-async fn variables(world: &World) -> Result<Map<String, Value>, Fault> {
+async fn variables(world: &World) -> Result<Map<String, Value>, BenchError> {
     // One that is visible: see `Bulk::consents`.
     let middle =
         (world.contacts / 2..world.contacts).find(|number| number * 37 % 100 < 70).unwrap_or_default();
@@ -206,11 +207,11 @@ struct Sample {
 #[expect(clippy::cast_precision_loss, reason = "figures with a few digits")]
 async fn sample(
     world: &World,
-    asked: &Asked,
+    request: &PageQuery,
     variables: &Map<String, Value>,
     time: Duration,
     ticks: f64,
-) -> Result<Sample, Fault> {
+) -> Result<Sample, BenchError> {
     let (mut times, mut bytes) = (Vec::new(), 0);
     let (before, began) = (own_ticks()?, Instant::now());
     while times.is_empty() || began.elapsed() < time {
@@ -218,7 +219,7 @@ async fn sample(
         // A step that meets all of them, far from each other.
         let number = 1 + (times.len() as u64 * 7_919) % world.contacts;
         variables.insert("id".to_owned(), json!(World::id(number)));
-        let request = Request { query: asked.query.to_owned(), variables, ..Request::default() };
+        let request = Request { query: request.query.to_owned(), variables, ..Request::default() };
         let start = Instant::now();
         bytes = world.ask(request).await?.len();
         times.push(start.elapsed().as_secs_f64() * 1e6);

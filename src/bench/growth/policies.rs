@@ -10,13 +10,13 @@ use serde_json::{Map, json};
 
 use super::{
     super::{
-        Fault, Say,
-        databases::Place,
+        BenchError, Say,
+        databases::TestDatabase,
         policy::{Filled, filled, sources},
         report::median,
     },
-    growing::Growing,
-    held::{self, Held},
+    cache_sizes::{self, CacheSize},
+    options::GrowthOptions,
     worlds::{ACTOR, World},
 };
 use crate::{
@@ -53,42 +53,42 @@ pub struct Rules {
 
 /// Policies of growing length, and with growing numbers of roles and purposes.
 pub(super) async fn measure(
-    growing: &Growing,
+    options: &GrowthOptions,
     directory: &Path,
     say: &Say,
-) -> Result<(Vec<Rules>, Vec<Held>), Fault> {
-    let place = Place::sqlite(directory);
-    let world = World::make(&place, directory, CONTACTS, &sources(), say).await?;
-    let held = held::measure(&world).await?;
+) -> Result<(Vec<Rules>, Vec<CacheSize>), BenchError> {
+    let database = TestDatabase::sqlite(directory);
+    let world = World::make(&database, directory, CONTACTS, &sources(), say).await?;
+    let held = cache_sizes::measure(&world).await?;
     let mut all = Vec::new();
     let mut sizes: Vec<(usize, usize)> = Vec::new();
-    for lines in [50, 500, 5_000, 50_000].into_iter().filter(|lines| *lines <= growing.lines) {
+    for lines in [50, 500, 5_000, 50_000].into_iter().filter(|lines| *lines <= options.lines) {
         sizes.push((8, lines));
     }
-    for roles in [4, 16, 64].into_iter().filter(|roles| *roles <= growing.roles) {
-        sizes.push((roles, growing.lines.min(5_000)));
+    for roles in [4, 16, 64].into_iter().filter(|roles| *roles <= options.roles) {
+        sizes.push((roles, options.lines.min(5_000)));
     }
     for (roles, lines) in sizes {
         say(&format!("a policy with {lines} lines, {roles} roles and {roles} purposes"));
         let filled = filled(roles, lines);
         let mut rules = loaded(&filled).await?;
-        let (reload, q2) = under(&world, growing, &filled.sources).await?;
+        let (reload, q2) = under(&world, options, &filled.sources).await?;
         rules.reload_ms = Some(reload);
         rules.q2_us = Some(q2);
         all.push(rules);
     }
     // All lines about one role and purpose, directly or by `anyone` and `any`: the most that one pair can have to do.
-    let one = filled(1, growing.lines.min(5_000));
+    let one = filled(1, options.lines.min(5_000));
     all.push(loaded(&one).await?);
     Ok((all, held))
 }
 
-async fn load(sources: &Sources) -> Result<Policy, Fault> {
+async fn load(sources: &Sources) -> Result<Policy, BenchError> {
     let policy = Policy::load(sources, &registry::policy_objects()).await;
-    policy.map_err(|error| Fault::Failed(error.to_string()))
+    policy.map_err(|error| BenchError::Failed(error.to_string()))
 }
 
-async fn loaded(filled: &Filled) -> Result<Rules, Fault> {
+async fn loaded(filled: &Filled) -> Result<Rules, BenchError> {
     let mut times = Vec::new();
     let mut bytes = 0;
     let began = Instant::now();
@@ -109,14 +109,14 @@ async fn loaded(filled: &Filled) -> Result<Rules, Fault> {
 }
 
 /// How long it takes to put a policy in force, and one request under it.
-async fn under(world: &World, growing: &Growing, sources: &Sources) -> Result<(f64, f64), Fault> {
+async fn under(world: &World, options: &GrowthOptions, sources: &Sources) -> Result<(f64, f64), BenchError> {
     let start = Instant::now();
     let reloaded = purposes::reload(&world.app, ACTOR, Ok(sources.clone())).await;
-    reloaded.map_err(|refused| Fault::Failed(refused.to_string()))?;
+    reloaded.map_err(|refused| BenchError::Failed(refused.to_string()))?;
     let reload = start.elapsed().as_secs_f64() * 1e3;
     let mut times = Vec::new();
     let began = Instant::now();
-    let time = Duration::from_millis(growing.millis * 2);
+    let time = Duration::from_millis(options.millis * 2);
     while times.is_empty() || began.elapsed() < time {
         let number = 1 + (times.len() as u64 * 7) % CONTACTS;
         let variables = Map::from_iter([("id".to_owned(), json!(World::id(number)))]);

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::{Grown, Page, Rules};
+use super::{GrowthReport, Page, Rules};
 use crate::bench::report::Machine;
 
-impl Grown {
+impl GrowthReport {
     /// The report as a table.
     pub fn table(&self) -> String {
         let Machine { cores, processor, version, debug, .. } = &self.machine;

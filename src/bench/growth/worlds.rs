@@ -12,9 +12,9 @@ use sea_orm::{
 };
 
 use super::super::{
-    Fault, Say,
+    BenchError, Say,
     bulk::{Bulk, Of},
-    databases::Place,
+    databases::TestDatabase,
     policy,
 };
 use crate::{
@@ -51,24 +51,24 @@ pub(super) struct World {
 impl World {
     /// Makes the database `name` of `place` and fills it.
     pub(super) async fn make(
-        place: &Place,
+        database: &TestDatabase,
         directory: &Path,
         contacts: u64,
         sources: &Sources,
         say: &Say,
-    ) -> Result<Self, Fault> {
-        say(&format!("{}: making {contacts} contacts", place.name));
-        let url = fresh(place, directory, contacts).await?;
-        let unusable = |_| Fault::Failed(format!("the {} database cannot be opened", place.name));
+    ) -> Result<Self, BenchError> {
+        say(&format!("{}: making {contacts} contacts", database.name));
+        let url = fresh(database, directory, contacts).await?;
+        let unusable = |_| BenchError::Failed(format!("the {} database cannot be opened", database.name));
         let db = Db::connect(&url, READERS).await.map_err(unusable)?;
         db.migrate().await.map_err(unusable)?;
         let policy = Policy::load(sources, &registry::policy_objects()).await;
-        let policy = policy.map_err(|error| Fault::Failed(error.to_string()))?;
+        let policy = policy.map_err(|error| BenchError::Failed(error.to_string()))?;
         let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
         let app = App::new(db, PolicyHandle::new(policy), clock, MasterKeys::random(), Issuers::default());
         purposes::sync(&app, ACTOR).await?;
         let filled = fill(&url, app.db.backend(), contacts).await;
-        filled.map_err(|_| Fault::Failed(format!("the {} database cannot be filled", place.name)))?;
+        filled.map_err(|_| BenchError::Failed(format!("the {} database cannot be filled", database.name)))?;
         let token = token(&app).await?;
         let pipeline = Pipeline::new()?;
         Ok(Self { contacts, app, pipeline, token })
@@ -80,20 +80,21 @@ impl World {
     }
 
     /// Asks as a request does, but for HTTP: the credential is looked up, the caller's decisions are made, the answer is written.
-    pub(super) async fn ask(&self, request: Request) -> Result<Vec<u8>, Fault> {
-        let credential: Credential = access_tokens::authenticate(&self.app, self.token.reveal()).await?;
+    pub(super) async fn ask(&self, request: Request) -> Result<Vec<u8>, BenchError> {
+        let credential: Credential =
+            access_tokens::authenticate(&self.app, self.token.expose_secret()).await?;
         let policy = self.app.policy.current();
         let actor = Actor::new(policy, &credential, Some(policy::PURPOSE), "bench".to_owned())?;
         let answer = self.pipeline.execute(&self.app, &actor, request).await;
         match answer.outcome {
             Outcome::Executed if !answer.body.starts_with(b"{\"errors\"") => Ok(answer.body),
-            _ => Err(Fault::Failed(String::from_utf8_lossy(&answer.body).into_owned())),
+            _ => Err(BenchError::Failed(String::from_utf8_lossy(&answer.body).into_owned())),
         }
     }
 
     /// Has the schema shown to a caller that is narrowed to `fields`.
-    pub(super) async fn look(&self, fields: Vec<String>) -> Result<(), Fault> {
-        let mut credential = access_tokens::authenticate(&self.app, self.token.reveal()).await?;
+    pub(super) async fn look(&self, fields: Vec<String>) -> Result<(), BenchError> {
+        let mut credential = access_tokens::authenticate(&self.app, self.token.expose_secret()).await?;
         credential.fields = Some(fields);
         let policy = self.app.policy.current();
         let actor = Actor::new(policy, &credential, Some(policy::PURPOSE), "bench".to_owned())?;
@@ -103,17 +104,17 @@ impl World {
 }
 
 /// The address of a database of its own.
-async fn fresh(place: &Place, directory: &Path, contacts: u64) -> Result<String, Fault> {
-    if place.url.starts_with("sqlite:") {
+async fn fresh(database: &TestDatabase, directory: &Path, contacts: u64) -> Result<String, BenchError> {
+    if database.url.starts_with("sqlite:") {
         return Ok(format!("sqlite://{}", directory.join(format!("grown{contacts}.db")).display()));
     }
-    let failed = |_| Fault::Failed("a database cannot be made".to_owned());
-    let mut admin = PgConnection::connect(&place.url).await.map_err(failed)?;
+    let failed = |_| BenchError::Failed("a database cannot be made".to_owned());
+    let mut admin = PgConnection::connect(&database.url).await.map_err(failed)?;
     let name = format!("grown{contacts}");
     let made = raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await;
     made.map_err(failed)?;
     admin.close().await.map_err(failed)?;
-    let (server, _) = place.url.rsplit_once('/').unwrap_or_default();
+    let (server, _) = database.url.rsplit_once('/').unwrap_or_default();
     Ok(format!("{server}/{name}"))
 }
 
@@ -148,7 +149,7 @@ async fn fill(url: &str, backend: DbBackend, contacts: u64) -> Result<(), sea_or
     connection.close().await
 }
 
-async fn token(app: &App) -> Result<BearerToken, Fault> {
+async fn token(app: &App) -> Result<BearerToken, BenchError> {
     let new = NewToken {
         name: "bench".to_owned(),
         roles: vec![policy::ROLE.to_owned()],

@@ -32,7 +32,7 @@ impl BearerToken {
     }
 
     /// Whether it is meant as one of these tokens, and not as another kind of credential.
-    pub fn claims(presented: &str) -> bool {
+    pub fn is_access_token(presented: &str) -> bool {
         presented.starts_with(PREFIX)
     }
 
@@ -51,7 +51,7 @@ impl BearerToken {
     }
 
     /// The text, to be handed to its owner once.
-    pub fn reveal(&self) -> &str {
+    pub fn expose_secret(&self) -> &str {
         &self.0
     }
 
@@ -98,8 +98,8 @@ mod tests {
     #[test]
     fn a_fresh_token_reads_back() {
         let token = BearerToken::generate();
-        let parsed = BearerToken::parse(token.reveal()).unwrap();
-        assert_eq!(token.reveal().len(), 70);
+        let parsed = BearerToken::parse(token.expose_secret()).unwrap();
+        assert_eq!(token.expose_secret().len(), 70);
         assert_eq!(parsed.lookup(), token.lookup());
         assert!(parsed.matches(&token.secret_hash()));
         assert!(!parsed.matches(&BearerToken::generate().secret_hash()));
@@ -109,14 +109,14 @@ mod tests {
     #[test]
     fn every_single_typing_error_is_caught() {
         let token = BearerToken::generate();
-        for at in 0..token.reveal().len() {
-            let mut bytes = token.reveal().as_bytes().to_vec();
+        for at in 0..token.expose_secret().len() {
+            let mut bytes = token.expose_secret().as_bytes().to_vec();
             bytes[at] = if bytes[at] == b'a' { b'b' } else { b'a' };
             assert!(BearerToken::parse(std::str::from_utf8(&bytes).unwrap()).is_none(), "at {at}");
         }
         assert!(BearerToken::parse("").is_none());
         assert!(BearerToken::parse(&"ä".repeat(35)).is_none());
-        assert!(BearerToken::parse(&format!("{} ", token.reveal())).is_none());
+        assert!(BearerToken::parse(&format!("{} ", token.expose_secret())).is_none());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{NewToken, usual_end};
+use super::{NewToken, default_expiry};
 use crate::{
     auth::actor::Actor,
     base::error::{Code, Error},
@@ -27,7 +27,7 @@ impl NewToken {
             purposes: list("purposes").unwrap_or_default(),
             fields: list("fields"),
             // Without an end of its own the token ends at the latest with the credential that creates it.
-            expires_at: input.time("expiresAt").unwrap_or_else(|| usual_end(now).min(actor.expires_at)),
+            expires_at: input.time("expiresAt").unwrap_or_else(|| default_expiry(now).min(actor.expires_at)),
             recipient_id: input.id("recipientId"),
         })
     }

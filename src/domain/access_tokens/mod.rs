@@ -40,7 +40,7 @@ const LAST_USED_PRECISION_MINUTES: i64 = 60;
 const DUMMY_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// When a token that is made `now` ends, where nothing else is said.
-pub fn usual_end(now: DateTime<Utc>) -> DateTime<Utc> {
+pub fn default_expiry(now: DateTime<Utc>) -> DateTime<Utc> {
     now + TimeDelta::days(DEFAULT_LIFETIME_DAYS)
 }
 
@@ -71,12 +71,12 @@ impl NewToken {
         if self.roles.is_empty() {
             return Err(Error::bad_input("a token needs at least one role").with_input_path("input.roles"));
         }
-        let fault = |field: &str, index: usize, message: &str| {
+        let invalid_name = |field: &str, index: usize, message: &str| {
             Err(Error::bad_input(message).with_input_path(format!("input.{field}.{index}")))
         };
         for (index, role) in self.roles.iter().enumerate() {
             if !policy.roles().contains(role) {
-                return fault("roles", index, &unknown("role", role, policy.roles()));
+                return invalid_name("roles", index, &unknown("role", role, policy.roles()));
             }
         }
         if self.purposes.is_empty() {
@@ -89,10 +89,14 @@ impl NewToken {
                 None => {
                     let known = policy.purposes().iter().filter(|known| !known.is_group);
                     let known: Vec<&str> = known.map(|known| known.code.as_str()).collect();
-                    return fault("purposes", index, &unknown("purpose", code, &known));
+                    return invalid_name("purposes", index, &unknown("purpose", code, &known));
                 }
                 Some(purpose) if purpose.is_group => {
-                    return fault("purposes", index, "a group is no purpose of its own; name its purposes");
+                    return invalid_name(
+                        "purposes",
+                        index,
+                        "a group is no purpose of its own; name its purposes",
+                    );
                 }
                 Some(_) => {}
             }
@@ -106,7 +110,7 @@ impl NewToken {
             let unknown = |field: &String| root(field) || !known.iter().any(|object| object.name == *field);
             if let Some(index) = fields.iter().position(unknown) {
                 let message = "there is no such field; expected a type and a field, such as `Contact.email`";
-                return fault("fields", index, message);
+                return invalid_name("fields", index, message);
             }
             if fields.is_empty() {
                 let message = "a token narrowed to no field could read nothing";
@@ -138,7 +142,7 @@ impl NewToken {
             // What is not there is refused by its name.
             return Ok(());
         }
-        let useful = |purpose: &str| self.roles.iter().any(|role| policy.may_anything(role, purpose));
+        let useful = |purpose: &str| self.roles.iter().any(|role| policy.has_own_permissions(role, purpose));
         let Some(index) = self.purposes.iter().position(|purpose| !useful(purpose)) else {
             return self.check_narrowing(policy);
         };
@@ -163,9 +167,9 @@ impl NewToken {
         if fields.iter().any(|field| policy.object(field).is_none()) {
             return Ok(());
         }
-        let idle = |purpose: &&String| !policy.may_use(&self.roles, purpose, fields);
-        let Some(purpose) = self.purposes.iter().find(idle) else { return Ok(()) };
-        let possible: Vec<&str> = policy.fields_of_use(&self.roles, purpose).into_iter().collect();
+        let is_useless = |purpose: &&String| !policy.can_use(&self.roles, purpose, fields);
+        let Some(purpose) = self.purposes.iter().find(is_useless) else { return Ok(()) };
+        let possible: Vec<&str> = policy.usable_fields(&self.roles, purpose).into_iter().collect();
         let message = format!(
             "these roles may use none of these fields for `{purpose}`; they may use: {}",
             possible.join(", ")
@@ -245,9 +249,9 @@ pub async fn create(
         lookup: token.lookup().to_owned(),
         name: new.name.trim().to_owned(),
         secret_hash: token.secret_hash(),
-        roles: json(&new.roles)?,
-        purposes: json(&new.purposes)?,
-        fields: new.fields.as_ref().map(json).transpose()?,
+        roles: to_json(&new.roles)?,
+        purposes: to_json(&new.purposes)?,
+        fields: new.fields.as_ref().map(to_json).transpose()?,
         recipient_id: new.recipient_id,
         created_by: tx.author().actor.clone(),
         created_at: tx.now(),
@@ -268,22 +272,22 @@ fn entry(action: &'static str, id: Uuid, changes: ChangeSet) -> Entry {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn strangers(app: &App, policy: &Policy) -> Result<Vec<String>, Error> {
+pub async fn tokens_with_unknown_names(app: &App, policy: &Policy) -> Result<Vec<String>, Error> {
     let valid = Entity::find()
         .filter(Column::RevokedAt.is_null())
         .filter(Column::ExpiresAt.gt(app.now()))
         .order_by_asc(Column::Id)
         .all(&app.db.reader)
         .await?;
-    let mut strangers = Vec::new();
+    let mut ids = Vec::new();
     for token in valid {
-        let (roles, purposes) = (list_of(&token.roles)?, list_of(&token.purposes)?);
+        let (roles, purposes) = (parse_list(&token.roles)?, parse_list(&token.purposes)?);
         let unknown = |code: &String| policy.purpose(code).is_none_or(|purpose| purpose.is_group);
         if roles.iter().any(|role| !policy.roles().contains(role)) || purposes.iter().any(unknown) {
-            strangers.push(token.id.to_string());
+            ids.push(token.id.to_string());
         }
     }
-    Ok(strangers)
+    Ok(ids)
 }
 
 /// Makes a token with the rights of another, which ends after `overlap` at the latest. Without `expires_at` the new one
@@ -307,13 +311,13 @@ pub async fn rotate(
     }
     let new = NewToken {
         name: before.name.clone(),
-        roles: list_of(&before.roles)?,
-        purposes: list_of(&before.purposes)?,
-        fields: before.fields.as_deref().map(list_of).transpose()?,
+        roles: parse_list(&before.roles)?,
+        purposes: parse_list(&before.purposes)?,
+        fields: before.fields.as_deref().map(parse_list).transpose()?,
         expires_at: expires_at.unwrap_or(now + (before.expires_at - before.created_at)),
         recipient_id: before.recipient_id,
     };
-    let made = create(tx, policy, new).await?;
+    let created = create(tx, policy, new).await?;
     let ends =
         before.expires_at.min(now + overlap.clamp(TimeDelta::zero(), TimeDelta::days(MAX_LIFETIME_DAYS)));
     let after = Model { expires_at: ends, ..before.clone() };
@@ -322,7 +326,7 @@ pub async fn rotate(
     Entity::update(row).exec(tx.connection()).await?;
     let changes = ChangeSet::diff(&ACCESS_TOKEN, Some(&before), Some(&after));
     tx.record(entry("rotateAccessToken", id, changes)).await?;
-    Ok(made)
+    Ok(created)
 }
 
 /// Every token, newest first; the secret is not among what is kept.
@@ -355,46 +359,46 @@ pub async fn revoke(tx: &mut Transaction, id: Uuid) -> Result<(), Error> {
 /// `UNAUTHENTICATED`, the same for a wrong format, an unknown, expired or revoked token and a wrong secret. It says that another try may
 /// do where the issuer is being asked for the key of a user's token.
 pub async fn authenticate(app: &App, presented: &str) -> Result<Credential, Error> {
-    if !BearerToken::claims(presented) {
+    if !BearerToken::is_access_token(presented) {
         let User { actor_id, roles, purposes, expires_at } =
-            app.issuers.verify(presented, app.now()).map_err(|none| match none.soon {
-                true => refused().soon(),
-                false => refused(),
+            app.issuers.verify(presented, app.now()).map_err(|none| match none.retry_soon {
+                true => unauthenticated().with_retry_soon(),
+                false => unauthenticated(),
             })?;
         return Ok(Credential { actor_id, roles, purposes, fields: None, expires_at, recipient: None });
     }
-    let token = BearerToken::parse(presented).ok_or_else(refused)?;
-    let found = find(app, token.lookup()).await?;
+    let token = BearerToken::parse(presented).ok_or_else(unauthenticated)?;
+    let found = find_by_lookup(app, token.lookup()).await?;
     let matches = token.matches(found.as_ref().map_or(DUMMY_HASH, |row| row.secret_hash.as_str()));
     let now = app.now();
     let row = found
         .filter(|row| matches && row.revoked_at.is_none() && row.expires_at > now)
-        .ok_or_else(refused)?;
+        .ok_or_else(unauthenticated)?;
     let credential = Credential {
         actor_id: format!("token:{}", row.id),
-        roles: list_of(&row.roles)?,
-        purposes: list_of(&row.purposes)?,
-        fields: row.fields.as_deref().map(list_of).transpose()?,
+        roles: parse_list(&row.roles)?,
+        purposes: parse_list(&row.purposes)?,
+        fields: row.fields.as_deref().map(parse_list).transpose()?,
         expires_at: row.expires_at,
         recipient: row.recipient_id,
     };
     let before = now - TimeDelta::minutes(LAST_USED_PRECISION_MINUTES);
     if row.last_used_at.is_none_or(|last| last < before) {
-        tokio::spawn(note_use(app.db.writer.clone(), row.id, now, before).in_current_span());
+        tokio::spawn(record_use(app.db.writer.clone(), row.id, now, before).in_current_span());
     }
     Ok(credential)
 }
 
 /// Whether a presented token is one that the database knows, or claims to be; others are of issuers.
 pub fn is_looked_up(presented: &str) -> bool {
-    BearerToken::claims(presented)
+    BearerToken::is_access_token(presented)
 }
 
 /// The token that is looked up by `lookup`, which is unique.
-async fn find(app: &App, lookup: &str) -> Result<Option<Model>, Error> {
+async fn find_by_lookup(app: &App, lookup: &str) -> Result<Option<Model>, Error> {
     static TEXT: LazyLock<String> =
         LazyLock::new(|| Entity::find().filter(Column::Lookup.eq("")).build(DbBackend::Postgres).sql);
-    let Some(kept) = &app.db.kept else {
+    let Some(kept) = &app.db.connection_cache else {
         return Ok(Entity::find().filter(Column::Lookup.eq(lookup)).one(&app.db.reader).await?);
     };
     let mut arguments = PgArguments::default();
@@ -405,12 +409,12 @@ async fn find(app: &App, lookup: &str) -> Result<Option<Model>, Error> {
 }
 
 /// The one answer to every credential that does not hold.
-pub fn refused() -> Error {
+pub fn unauthenticated() -> Error {
     Error::new(Code::Unauthenticated, "a valid access token is required")
 }
 
 /// Notes when a token was last used. Beside the request, which neither waits for it nor fails with it.
-async fn note_use(writer: DatabaseConnection, id: Uuid, now: DateTime<Utc>, before: DateTime<Utc>) {
+async fn record_use(writer: DatabaseConnection, id: Uuid, now: DateTime<Utc>, before: DateTime<Utc>) {
     let stale = Condition::any().add(Column::LastUsedAt.is_null()).add(Column::LastUsedAt.lt(before));
     let update = Entity::update_many()
         .col_expr(Column::LastUsedAt, sea_orm::sea_query::Expr::value(now))
@@ -421,10 +425,10 @@ async fn note_use(writer: DatabaseConnection, id: Uuid, now: DateTime<Utc>, befo
     }
 }
 
-fn json(list: &Vec<String>) -> Result<String, Error> {
+fn to_json(list: &Vec<String>) -> Result<String, Error> {
     serde_json::to_string(list).map_err(|_| Error::internal("a list could not be written"))
 }
 
-fn list_of(text: &str) -> Result<Vec<String>, Error> {
+fn parse_list(text: &str) -> Result<Vec<String>, Error> {
     serde_json::from_str(text).map_err(|_| Error::internal("a list of a token cannot be read"))
 }

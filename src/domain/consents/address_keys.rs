@@ -1,8 +1,9 @@
-//! Keys made anew by the reader of this installation, and noes of before that become blocks. Room: domain/consents.
+//! Refreshes address keys made by another reader version, and turns earlier opt-outs into blocks. Room:
+//! domain/consents.
 //!
-//! Companion keys carry the version of the reader that made them. Where that is another one - an older program, another region -
-//! every row is read anew before the server answers. What was declared on records before there were blocks is put on the list and
-//! carried in the same pass: no no is lost by it.
+//! Keys carry the version of the reader that made them. If another version made them - an older program, another
+//! region - every row is read again before the server answers. Opt-outs from before there were blocks are listed
+//! and applied in the same pass, so that none is lost.
 
 use std::collections::BTreeMap;
 
@@ -22,17 +23,17 @@ use crate::{
     registry::{CONTACT, CONTACT_POINT, DataCategory},
 };
 
-/// Contacts of one transaction: they hold the locks of all their addresses.
+/// Contacts in one transaction, which holds the locks of all their addresses.
 const BATCH_SIZE: u64 = 100;
 /// Who does it.
 const ACTOR: &str = "server";
 
-/// What was mended.
+/// What was refreshed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyRefreshReport {
-    /// Contacts whose keys were made anew.
+    /// Contacts whose keys were refreshed.
     pub rekeyed: u64,
-    /// Contacts that lacked a block which the list says.
+    /// Contacts that lacked a block of the suppression list.
     pub repaired: u64,
 }
 
@@ -43,7 +44,8 @@ impl KeyRefreshReport {
     }
 }
 
-/// Makes all keys anew if another reader made them last. It may be done again and by several servers: what is done is not done twice.
+/// Refreshes all keys if another reader version made them last. It can be repeated and run on several servers:
+/// nothing is done twice.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -61,7 +63,7 @@ pub async fn refresh_address_keys(app: &App) -> Result<KeyRefreshReport, Error> 
     Ok(report)
 }
 
-/// Whether a row has keys of another version: an older program that ran beside this one writes those of its own.
+/// Whether a row has keys of another version: an older program that ran beside this one writes its own.
 async fn is_any_stale(app: &App, version: &str) -> Result<bool, Error> {
     let row = contact::Entity::find()
         .select_only()
@@ -117,8 +119,8 @@ async fn finish_refresh(app: &App) -> Result<(), Error> {
     tx.commit().await
 }
 
-/// Compares the list with every contact and mends what is missing: keys of another reader, blocks that the list says. What it had to
-/// mend beyond new keys must stay at zero.
+/// Compares the suppression list with every contact and repairs what is missing: outdated keys, missing blocks. The
+/// number of repairs beyond new keys must stay zero.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -126,7 +128,7 @@ pub async fn reconcile(app: &App) -> Result<KeyRefreshReport, Error> {
     refresh_all(app).await
 }
 
-/// Goes through all contacts, and on past one that cannot be settled: that holds up nobody else's noes, and fails it in the end.
+/// Goes through all contacts. One that fails delays no other, and makes it fail in the end.
 async fn refresh_all(app: &App) -> Result<KeyRefreshReport, Error> {
     let (mut report, mut last, mut failures) =
         (KeyRefreshReport::default(), Uuid::nil(), RowFailures::default());
@@ -155,7 +157,7 @@ async fn refresh_all(app: &App) -> Result<KeyRefreshReport, Error> {
     }
 }
 
-/// One transaction, in the order of locks: the identities, EXCLUSIVE where noes of before are carried, then the contacts.
+/// One transaction, in lock order: identities, EXCLUSIVE if earlier opt-outs are applied, then contacts.
 async fn refresh_batch(app: &App, ids: &[Uuid]) -> Result<KeyRefreshReport, Error> {
     let mut tx = audit::begin(app, Author::command(app, ACTOR, None)).await?;
     let before = load_addresses(&tx, ids).await?;
@@ -163,7 +165,7 @@ async fn refresh_batch(app: &App, ids: &[Uuid]) -> Result<KeyRefreshReport, Erro
     let mode = if stale { LockMode::Exclusive } else { LockMode::Shared };
     tx.lock_identities(before.iter().flat_map(|(.., addresses)| addresses.locks().collect::<Vec<_>>()), mode)
         .await?;
-    // What is to be blocked beside these is locked along with them.
+    // Other contacts to be blocked are locked along.
     let mut all: Vec<Uuid> = ids.to_vec();
     if stale {
         for (.., addresses) in &before {
@@ -173,7 +175,7 @@ async fn refresh_batch(app: &App, ids: &[Uuid]) -> Result<KeyRefreshReport, Erro
     contacts::lock_all(&tx, all).await?;
     let after = load_addresses(&tx, ids).await?;
     if !tx.has_locks(after.iter().flat_map(|(.., addresses)| addresses.locks().collect::<Vec<_>>()), mode) {
-        return Err(Error::repeat());
+        return Err(Error::retry());
     }
     let mut report = KeyRefreshReport::default();
     for (row, points, _) in &after {
@@ -197,7 +199,7 @@ async fn refresh_batch(app: &App, ids: &[Uuid]) -> Result<KeyRefreshReport, Erro
     Ok(report)
 }
 
-/// Whether another reader, or none, made its keys.
+/// Whether another reader version, or none, made its keys.
 fn is_stale(app: &App, row: &contact::Model, points: &[contact_point::Model]) -> bool {
     let version = app.reader.version();
     row.key_version != version
@@ -226,8 +228,8 @@ async fn load_addresses(tx: &Transaction, ids: &[Uuid]) -> Result<Vec<Row>, Erro
         .collect())
 }
 
-/// Makes the keys of a contact, its points and what its consents are bound to anew. The values stay; so no version of the contact
-/// is made, and nothing of it is a change of its data.
+/// Refreshes the keys of a contact, its contact points and the addresses its consents are bound to. Values do not
+/// change; so the contact gets no new version and nothing counts as a change of its data.
 async fn rekey_contact(
     tx: &mut Transaction,
     row: &contact::Model,

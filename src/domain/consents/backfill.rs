@@ -1,5 +1,5 @@
-//! Tells those who follow what began or ended without a change of a contact: by another policy, or before there was anybody to
-//! follow. Room: domain/consents.
+//! Records consent changes that no write to a contact caused: by another policy, or before changes were recorded.
+//! Room: domain/consents.
 
 use entity::{
     consent::{Column, Entity},
@@ -15,14 +15,15 @@ use crate::{
     registry::{CONSENT_CHANGE, DataCategory},
 };
 
-/// Contacts that are looked at together.
+/// Contacts in one batch.
 const BATCH_SIZE: u64 = 500;
 
-/// Looks at the consents of every contact and tells what was not told yet; gives how many. To be done when a server starts and
-/// when another policy comes into force. It may be done at any time, by several servers at once, and again.
+/// Compares the consents of every contact with the recorded changes and records the difference; returns how many.
+/// It runs when a server starts and when another policy comes into force, at any time, on several servers, and
+/// again.
 ///
 /// # Errors
-/// `INTERNAL` from the database; what was told before that stays.
+/// `INTERNAL` from the database; changes recorded before that are kept.
 pub async fn backfill_changes(app: &App) -> Result<u64, Error> {
     let (mut recorded, mut last, mut failures) = (0, Uuid::nil(), RowFailures::default());
     while let Some(contacts) = next_batch(app, last).await? {
@@ -44,7 +45,7 @@ pub async fn backfill_changes(app: &App) -> Result<u64, Error> {
     failures.finish(recorded)
 }
 
-/// How many consents began or ended without having been told.
+/// The number of consents that began or ended without a recorded change.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -57,7 +58,7 @@ pub async fn count_unrecorded(app: &App) -> Result<u64, Error> {
     Ok(count)
 }
 
-/// The contacts behind `last` that have a consent, as many as are looked at together.
+/// The next batch of contacts with consents, after `last`.
 async fn next_batch(app: &App, last: Uuid) -> Result<Option<Vec<Uuid>>, Error> {
     let contacts: Vec<Uuid> = Entity::find()
         .select_only()
@@ -72,7 +73,7 @@ async fn next_batch(app: &App, last: Uuid) -> Result<Option<Vec<Uuid>>, Error> {
     Ok((!contacts.is_empty()).then_some(contacts))
 }
 
-/// Looks again at `contacts` once they are locked, and tells.
+/// Compares `contacts` again once they are locked, and records the difference.
 async fn record_batch(app: &App, contacts: &[Uuid]) -> Result<u64, Error> {
     let mut tx = audit::begin(app, Author::command(app, "server", None)).await?;
     contact::Entity::find()
@@ -86,7 +87,7 @@ async fn record_batch(app: &App, contacts: &[Uuid]) -> Result<u64, Error> {
         .await?;
     let number = u64::try_from(tx.recheck(contacts).await?).unwrap_or(u64::MAX);
     if number == 0 {
-        // Another has told it meanwhile.
+        // Another server has recorded it meanwhile.
         return Ok(0);
     }
     tx.record(Entry {

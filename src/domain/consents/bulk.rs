@@ -1,4 +1,4 @@
-//! Consents told by a file: many at a time, filling gaps, never over a withdrawal or objection. Room: domain/consents.
+//! Bulk import of consents: fills gaps, and never overrides a withdrawal or an objection. Room: domain/consents.
 
 use std::collections::{HashMap, HashSet};
 
@@ -31,7 +31,7 @@ use crate::{
 /// Values in one list of a statement.
 const MAX_BIND_VALUES: usize = 10_000;
 
-/// What is told of the consent of a contact to a purpose on a channel.
+/// What a file declares about the consent of a contact to a purpose on a channel.
 #[derive(Clone, Debug)]
 pub struct BulkDeclaration {
     /// The contact.
@@ -40,32 +40,32 @@ pub struct BulkDeclaration {
     pub purpose: String,
     /// The channel.
     pub channel: Channel,
-    /// What the person declared.
+    /// The declared state.
     pub state: DeclaredState,
 }
 
-/// What a person declared.
+/// The declared state.
 #[derive(Clone, Debug)]
 pub enum DeclaredState {
-    /// That it consents.
+    /// The person consents.
     Granted(Box<Grant>),
-    /// That it does not.
+    /// The person does not consent.
     Ended {
-        /// Whether it refused when asked; it withdrew otherwise.
+        /// Whether the person refused when asked, instead of withdrawing.
         refused: bool,
-        /// When; not known otherwise.
+        /// When, if known.
         at: Option<DateTime<Utc>>,
         /// Where.
         source: Option<String>,
     },
 }
 
-/// Why what is told is not taken.
+/// Why a declaration is skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SkipReason {
-    /// The contact is only kept because a law demands it.
+    /// The contact is retained only because a law demands it.
     NotActive,
-    /// It was not given for the address that the contact has now (BGH I ZR 164/09).
+    /// It was not given for the contact's present address (BGH I ZR 164/09).
     OtherAddress,
     /// The contact has objected to the purpose or its group.
     Objected,
@@ -77,33 +77,33 @@ pub enum SkipReason {
     Refused,
     /// The consent lost its validity.
     Invalidated,
-    /// The consent has ended by its time, or would have by now.
+    /// The consent has expired, or would have by now.
     Expired,
 }
 
-/// What became of what was told.
+/// The outcome of a declaration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BulkOutcome {
-    /// It was taken.
+    /// It was applied.
     Applied,
-    /// It is known already.
+    /// It is already recorded.
     Unchanged,
-    /// It was left out.
+    /// It was skipped.
     Skipped(SkipReason),
 }
 
 type Key = (Uuid, String, Channel);
 
-/// A consent as it is, and what came to it.
+/// A consent with the events added to it.
 struct ExistingConsent {
     before: Option<consent::Model>,
     now: consent::Model,
     events: Vec<consent_event::Model>,
-    /// How many of the events were there before.
+    /// The number of events that were already recorded.
     recorded: usize,
 }
 
-/// Contacts with their consents, objections and what the suppression list says of them, read for many at once.
+/// Contacts with their consents, objections and suppressions, read for many at once.
 pub struct ExistingConsents {
     contacts: HashMap<Uuid, contact::Model>,
     existing: HashMap<Key, ExistingConsent>,
@@ -113,12 +113,12 @@ pub struct ExistingConsents {
     reader: Reader,
     at: DateTime<Utc>,
     actor: String,
-    /// What was changed, in the order in which it was told.
+    /// The changed consents, in the order of the declarations.
     changed: Vec<Key>,
 }
 
 impl ExistingConsents {
-    /// Reads what is there of the contacts `ids`; erased ones are not. In a transaction that is to write, contacts and consents
+    /// Reads the contacts `ids`, except erased ones. In a transaction that is going to write, contacts and consents
     /// are locked.
     ///
     /// # Errors
@@ -181,22 +181,22 @@ impl ExistingConsents {
         })
     }
 
-    /// Whether the contact is there.
+    /// Whether the contact exists.
     pub fn has(&self, contact: Uuid) -> bool {
         self.contacts.contains_key(&contact)
     }
 
-    /// The name of a contact, folded; none where it has none.
+    /// The folded name of a contact, if it has one.
     pub fn names(&self, contact: Uuid) -> Option<(Option<&str>, Option<&str>)> {
         let contact = self.contacts.get(&contact)?;
         let names = (contact.given_name_folded.as_deref(), contact.family_name_folded.as_deref());
         (names != (None, None)).then_some(names)
     }
 
-    /// Whether a grant could be taken, whatever is known of the consent already.
+    /// Whether a grant could be applied, whatever is recorded of the consent.
     ///
     /// # Errors
-    /// What stands in its way.
+    /// The reason it cannot.
     pub fn check_grant(
         &self,
         policy: &Policy,
@@ -212,7 +212,7 @@ impl ExistingConsents {
             return Err(SkipReason::OtherAddress);
         }
         let group = policy.purpose(&declaration.purpose).and_then(|purpose| purpose.group.as_deref());
-        // One that was taken back ends what was declared before it; one that stands ends all that a file can tell.
+        // A revoked objection ends earlier declarations; one in force ends all that a file can declare.
         let objected = |objection: &&objection::Model| {
             objection.contact_id == declaration.contact_id
                 && (objection.purpose_code == declaration.purpose
@@ -224,7 +224,7 @@ impl ExistingConsents {
                             || objection.objected_at >= grant.granted_at()
                     }
                     StopKind::ExternalList => false,
-                    // Of whoever reads at the address: what the person declares after it counts.
+                    // Declared by whoever reads at the address: a later declaration of this person counts.
                     StopKind::Block | StopKind::Undeliverable => objection.objected_at >= grant.granted_at(),
                 }
         };
@@ -245,7 +245,7 @@ impl ExistingConsents {
         Ok(())
     }
 
-    /// Takes what is told, unless something stands in its way; nothing is written yet.
+    /// Applies a declaration, unless something prevents it; nothing is written yet.
     ///
     /// # Errors
     /// `INTERNAL` for a period of the policy that cannot be read.
@@ -306,7 +306,7 @@ impl ExistingConsents {
         self.existing.get(key).map(|existing| existing.events.as_slice()).unwrap_or_default()
     }
 
-    /// What is known of a consent that leaves no gap to be filled.
+    /// The outcome if the recorded consent leaves no gap to fill.
     fn outcome_without_gap(&self, key: &Key) -> Option<BulkOutcome> {
         let existing = self.existing.get(key)?;
         let ended = |reason| Some(BulkOutcome::Skipped(reason));
@@ -319,7 +319,7 @@ impl ExistingConsents {
             ConsentStatus::Refused => ended(SkipReason::Refused),
             ConsentStatus::Invalidated => ended(SkipReason::Invalidated),
             ConsentStatus::Expired => ended(SkipReason::Expired),
-            // It is asked for anew: what the person said before still stands against an older word.
+            // It was requested again: what the person said before still outweighs an older declaration.
             ConsentStatus::Pending => existing.events.iter().find_map(|event| match event.kind {
                 ConsentEventKind::Withdrawn => ended(SkipReason::Withdrawn),
                 ConsentEventKind::Refused => ended(SkipReason::Refused),
@@ -372,7 +372,7 @@ impl ExistingConsents {
         })
     }
 
-    /// An event without an id yet.
+    /// An event without an id.
     fn event(&self, kind: ConsentEventKind, at: DateTime<Utc>) -> consent_event::Model {
         consent_event::Model {
             id: Uuid::nil(),
@@ -391,7 +391,7 @@ impl ExistingConsents {
         }
     }
 
-    /// Writes what was taken, and records it consent by consent; gives how many there were.
+    /// Writes the changed consents with an entry each, and returns their number.
     ///
     /// # Errors
     /// From the database.
@@ -404,7 +404,7 @@ impl ExistingConsents {
         tx.insert_all::<consent::Entity>(new).await?;
         for existing in &existing {
             if let Some(before) = &existing.before {
-                // What changed is told below, with the events.
+                // The changes are recorded below, with the events.
                 _ = tx.update::<consent::Entity>(&CONSENT, before, &existing.now).await?;
             }
         }

@@ -1,4 +1,4 @@
-//! Events of a consent: appended, then projected anew. Room: domain/consents.
+//! Events of a consent: appends them and projects the consent again. Room: domain/consents.
 
 use chrono::{DateTime, Days, Months, Utc};
 use entity::{
@@ -18,27 +18,27 @@ use crate::{
     registry::{CONSENT, CONSENT_EVENT},
 };
 
-/// What is declared, and how it is recorded.
+/// A declaration and how it is recorded.
 pub(super) struct Declaration {
     pub(super) action: &'static str,
     pub(super) kind: ConsentEventKind,
-    /// When; `None` for now, which is not before anything that was declared already.
+    /// When; `None` for now, but not before any earlier declaration.
     pub(super) declared_at: Option<DateTime<Utc>>,
     pub(super) source: Option<String>,
     pub(super) proof: Option<String>,
     pub(super) consent_text_id: Option<Uuid>,
     pub(super) expires_at: Option<DateTime<Utc>>,
     pub(super) review_due_at: Option<DateTime<Utc>>,
-    /// Where the proof is.
+    /// Where the proof is kept.
     pub(super) evidence: Option<String>,
-    /// The address it is declared for, as it is written, and its key, which a grant is bound to.
+    /// The address it is declared for, as written, and its key, which a grant is bound to.
     pub(super) address: Option<Address>,
-    /// When that address became another, where it did.
+    /// When that address changed, if it did.
     pub(super) address_changed_at: Option<DateTime<Utc>>,
 }
 
 impl Declaration {
-    /// The end of a consent.
+    /// A declaration that ends a consent.
     pub(super) fn end(
         action: &'static str,
         kind: ConsentEventKind,
@@ -64,7 +64,7 @@ impl Declaration {
 /// An address of a contact.
 #[derive(Clone, Debug)]
 pub(super) struct Address {
-    /// As it is written.
+    /// As written.
     pub(super) text: String,
     /// Its key, which consents are bound to.
     pub(super) key: String,
@@ -79,7 +79,7 @@ pub(super) fn address_of(contact: &contact::Model, channel: Channel) -> Option<S
     }
 }
 
-/// The address of a contact on a channel, as it is written and as consents are bound to it.
+/// The address of a contact on a channel, as written, with the key that consents are bound to.
 pub(super) fn written_address(contact: &contact::Model, channel: Channel) -> Option<Address> {
     let text = match channel {
         Channel::Email => contact.email.clone(),
@@ -93,7 +93,7 @@ pub(super) fn written_address(contact: &contact::Model, channel: Channel) -> Opt
     Some(Address { text: text?, key: address_of(contact, channel)? })
 }
 
-/// When the address of a contact on a channel last became another.
+/// When the address of a contact on a channel last changed.
 pub(super) fn address_changed_at(contact: &contact::Model, channel: Channel) -> Option<DateTime<Utc>> {
     match channel {
         Channel::Email => contact.email_changed_at,
@@ -111,7 +111,7 @@ pub(super) async fn events_of<C: ConnectionTrait>(
     Ok(events.all(connection).await?)
 }
 
-/// The row with the state that `events` make.
+/// The row with the state that `events` project to.
 pub(super) fn with_projection(row: &consent::Model, events: &[consent_event::Model]) -> consent::Model {
     let state = project(events);
     consent::Model {
@@ -128,7 +128,7 @@ pub(super) fn with_projection(row: &consent::Model, events: &[consent_event::Mod
     }
 }
 
-/// An event of a kind at an instant, with nothing else to say.
+/// An event with a kind and an instant, and nothing else.
 pub(super) fn bare_event(
     tx: &Transaction,
     consent_id: Uuid,
@@ -152,14 +152,14 @@ pub(super) fn bare_event(
     }
 }
 
-/// Now, but not before anything that was declared already: another writer may have held the contact meanwhile, or have a
-/// clock that is ahead.
+/// Now, but not before any earlier declaration: another writer may have held the contact meanwhile, or have a clock
+/// that is ahead.
 pub(super) fn now_or_later(tx: &Transaction, events: &[consent_event::Model]) -> DateTime<Utc> {
     let latest = events.iter().filter_map(|event| event.declared_at).max();
     latest.unwrap_or(tx.now()).max(tx.now())
 }
 
-/// Whether the declaration says nothing new.
+/// Whether the declaration repeats a recorded one.
 fn is_repeat(declaration: &Declaration, at: DateTime<Utc>, events: &[consent_event::Model]) -> bool {
     events.iter().any(|event| {
         event.kind == declaration.kind
@@ -170,7 +170,7 @@ fn is_repeat(declaration: &Declaration, at: DateTime<Utc>, events: &[consent_eve
     })
 }
 
-/// Appends an event, projects the consent anew and records both.
+/// Appends an event, projects the consent again and records both.
 pub(super) async fn declare(
     tx: &mut Transaction,
     loaded: LoadedConsent,
@@ -187,7 +187,7 @@ pub(super) async fn declare(
     if let Some(address_changed_at) =
         declaration.address_changed_at.filter(|address_changed_at| at <= *address_changed_at)
     {
-        // It was given for the address before, and comes in late.
+        // It was given for the previous address and is recorded late.
         let is_recorded = |event: &consent_event::Model| {
             event.kind == ConsentEventKind::Invalidated && event.declared_at == Some(address_changed_at)
         };
@@ -208,7 +208,7 @@ pub(super) async fn declare(
     events.extend(new_events.iter().cloned());
     let mut after = with_projection(before, &events);
     after.updated_at = tx.now();
-    // A grant is bound to the address it was given for, if it is the one that holds.
+    // A grant that is in force is bound to the address it was given for.
     let holds = after.status == ConsentStatus::Granted && after.granted_at == Some(at);
     let grants = matches!(
         declaration.kind,
@@ -229,7 +229,7 @@ pub(super) async fn declare(
     Ok(before.id)
 }
 
-/// Records that something was said again which changes nothing of the consent.
+/// Records a repeated declaration, which changes nothing.
 pub(super) async fn record_repeat(
     tx: &mut Transaction,
     row: &consent::Model,
@@ -258,7 +258,7 @@ pub(super) fn review_date(
     review_date_by_policy(&actor.policy, purpose, end)
 }
 
-/// The same by a policy.
+/// The review date by a policy.
 pub(super) fn review_date_by_policy(
     policy: &Policy,
     purpose: &str,

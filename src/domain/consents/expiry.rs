@@ -1,6 +1,7 @@
-//! Consents that time has ended, and those that a new text demands anew (Art. 5(2), 7(1)). Room: domain/consents.
+//! Consents that have expired, and those that must be renewed for a new text (Art. 5(2), 7(1)). Room:
+//! domain/consents.
 //!
-//! Nothing of this is needed for a consent to end: reads look at the clock. It is for those who follow, and for the worklist.
+//! Consents end without this: reads compare with the clock. It serves subscribers and the worklist.
 
 use std::collections::BTreeSet;
 
@@ -29,24 +30,24 @@ const BATCH_SIZE: usize = 200;
 /// Who does it.
 const ACTOR: &str = "server";
 
-/// Records that consents have ended whose time is over, and gives how many. What is read of them stays the same; those who
-/// follow learn of it. It may be done at any time, by several servers at once, and again.
+/// Records the expiry of consents and returns how many. Reads do not change; subscribers are informed. It can run
+/// at any time, on several servers, and again.
 ///
 /// # Errors
-/// `INTERNAL` from the database; what was written before that stays.
+/// `INTERNAL` from the database; earlier batches are kept.
 pub async fn expire(app: &App) -> Result<u64, Error> {
     let due =
         Condition::all().add(Column::Status.eq(ConsentStatus::Granted)).add(Column::ExpiresAt.lte(app.now()));
     each_batch(app, || Entity::find().filter(due.clone()), &Task::Expire).await
 }
 
-/// Demands a new declaration of those who consented to an earlier version of a text that has `renew_within`, and gives of how
-/// many consents. They go on to hold until that time after the new text was published, but not beyond their own end; where that
-/// time is over, they end at once. What the person declares to the new text puts an end to the demand. Each consent is asked for
-/// once per version and declaration, however often this is done.
+/// Requires a new declaration from persons who accepted an earlier version of a text with `renew_within`, and
+/// returns the number of consents. They stay in force until that long after the new text was published, but not
+/// beyond their own end; if that time is over, they end at once. A declaration to the new text satisfies the
+/// requirement. Each consent is asked for once per version and declaration, however often this runs.
 ///
 /// # Errors
-/// `INTERNAL` from the database; what was written before that stays.
+/// `INTERNAL` from the database; earlier batches are kept.
 pub async fn require_renewals(app: &App) -> Result<u64, Error> {
     let policy = app.policy.current();
     let texts = consent_text::Entity::find().all(&app.db.reader).await?;
@@ -78,14 +79,14 @@ enum Task {
 }
 
 impl Task {
-    /// What is declared of the locked consent `row`; nothing where it is not due any more.
+    /// The declaration for the locked consent `row`; `None` if it is no longer due.
     fn declaration(
         &self,
         tx: &Transaction,
         row: &Model,
         events: &[consent_event::Model],
     ) -> Result<Option<Declaration>, Error> {
-        // What differs from its events is for `zweck consents rebuild` to mend: nothing may come of it on the way.
+        // A row that differs from its events is repaired by `zweck consents rebuild`, not in passing.
         if row.status != ConsentStatus::Granted || events::with_projection(row, events) != *row {
             return Ok(None);
         }
@@ -102,18 +103,18 @@ impl Task {
     }
 }
 
-/// A version of a text that earlier consents are to be renewed for.
+/// A text version that earlier consents must be renewed for.
 struct RenewalRequirement {
     /// Its texts, one per language.
     new: Vec<consent_text::Model>,
-    /// Those of the other versions.
+    /// The texts of other versions.
     other_versions: Vec<consent_text::Model>,
-    /// The language of those of whom none is known.
+    /// The language for persons whose language is unknown.
     language: String,
 }
 
 impl RenewalRequirement {
-    /// Consents to earlier versions, or of which the text is not known, that were not asked for yet.
+    /// Consents to earlier versions, or with an unknown text, that were not asked for yet.
     fn candidates(&self, purpose: &str, now: DateTime<Utc>) -> Select<Entity> {
         let last = self.new.iter().map(|text| text.published_at).max();
         let earlier =
@@ -150,7 +151,7 @@ impl RenewalRequirement {
         self.new.iter().map(|text| text.id).collect()
     }
 
-    /// The question that is put at `at`, if the consent is one of those and was not asked for.
+    /// The request made at `at`, if the consent is concerned and was not asked for.
     fn declaration(
         &self,
         row: &Model,
@@ -180,7 +181,7 @@ impl RenewalRequirement {
         if !earlier || events.iter().any(already_required) {
             return Ok(None);
         }
-        // Behind the declaration that it asks to renew, also within one instant.
+        // After the declaration to be renewed, even within one instant.
         let at = row.granted_at.map_or(at, |granted| Ord::max(at, granted + TimeDelta::microseconds(1)));
         let end = Ord::max(events::add_period(new.published_at, within)?, at);
         Ok(Some(Declaration {
@@ -192,7 +193,7 @@ impl RenewalRequirement {
     }
 }
 
-/// Does `task` to the consents that `candidates` finds, a batch in each transaction.
+/// Runs `task` on the consents that `candidates` selects, one batch per transaction.
 async fn each_batch(app: &App, candidates: impl Fn() -> Select<Entity>, task: &Task) -> Result<u64, Error> {
     let (mut done, mut last, mut failures) = (0, Uuid::nil(), RowFailures::default());
     loop {
@@ -210,7 +211,7 @@ async fn each_batch(app: &App, candidates: impl Fn() -> Select<Entity>, task: &T
         last = *end;
         match audit::with_retry(|| declare_all(app, &batch, task)).await {
             Ok(number) => done += number,
-            // One by one: whoever's consent cannot be written holds up nobody else's.
+            // One by one: a consent that cannot be written delays no other.
             Err(_) => {
                 for consent in &batch {
                     let result =
@@ -222,7 +223,7 @@ async fn each_batch(app: &App, candidates: impl Fn() -> Select<Entity>, task: &T
     }
 }
 
-/// One transaction: contacts are locked in the order of their ids, as a merge locks them, and each consent is looked at anew.
+/// One transaction: contacts are locked in id order, as merges lock them, and each consent is checked again.
 async fn declare_all(app: &App, batch: &[(Uuid, Uuid)], task: &Task) -> Result<u64, Error> {
     let mut tx = audit::begin(app, Author::command(app, ACTOR, None)).await?;
     let contacts: BTreeSet<Uuid> = batch.iter().map(|(_, contact)| *contact).collect();
@@ -237,7 +238,7 @@ async fn declare_all(app: &App, batch: &[(Uuid, Uuid)], task: &Task) -> Result<u
         .await?;
     let due = Condition::all()
         .add(loaded::column(Column::Id).is_in(batch.iter().map(|(id, _)| *id)))
-        // One that a merge has moved since hangs on a contact that is not locked: the next time.
+        // A consent that a merge has moved belongs to a contact that is not locked; it is done next time.
         .add(loaded::column(Column::ContactId).is_in(contacts));
     let mut done = 0;
     for consent in loaded::load(&tx, due).await? {
@@ -246,7 +247,7 @@ async fn declare_all(app: &App, batch: &[(Uuid, Uuid)], task: &Task) -> Result<u
             done += 1;
         }
     }
-    // Others have done it meanwhile.
+    // Otherwise other servers have done it meanwhile.
     if done > 0 {
         tx.commit().await?;
     }

@@ -1,4 +1,4 @@
-//! For which address a consent that is told was given. Room: domain/consents.
+//! Checks which address an imported consent was given for. Room: domain/consents.
 
 use chrono::{DateTime, Utc};
 use entity::{contact, enums::Channel};
@@ -15,26 +15,26 @@ use crate::{
 pub struct Grant {
     /// When it was declared.
     pub declared_at: DateTime<Utc>,
-    /// When it was confirmed by double opt-in, where it was.
+    /// When it was confirmed by double opt-in, if it was.
     pub confirmed_at: Option<DateTime<Utc>>,
-    /// The text declared to.
+    /// The accepted text.
     pub text_id: Uuid,
     /// Kind of proof.
     pub proof: String,
     /// Where it was declared.
     pub source: String,
-    /// Where the proof is.
+    /// Where the proof is kept.
     pub evidence: Option<String>,
-    /// The address it was given for, where that is told.
+    /// The address it was given for, if stated.
     pub address: Option<String>,
-    /// Addresses that are told of the person beside, of the kind that the channel leads to.
+    /// Further addresses that the file states for the person, of the kind that the channel uses.
     pub stated_addresses: Vec<Reachable>,
-    /// Until when it holds.
+    /// When it ends.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
 impl Grant {
-    /// Since when it holds.
+    /// When it took effect.
     pub fn granted_at(&self) -> DateTime<Utc> {
         self.confirmed_at.unwrap_or(self.declared_at)
     }
@@ -46,7 +46,7 @@ impl std::fmt::Debug for Grant {
     }
 }
 
-/// Whether the grant was given for the address that the contact has now: the one it tells of, else the one it had then.
+/// Whether the grant was given for the contact's present address: the stated one, or else the one it had then.
 pub(super) fn is_for_present_address(
     reader: &Reader,
     (contact, addresses): (&contact::Model, &[Reachable]),
@@ -54,7 +54,7 @@ pub(super) fn is_for_present_address(
     grant: &Grant,
 ) -> bool {
     let Some(present) = written_address(contact, channel) else { return false };
-    // What is told of the person beside must be the person's, and the address among it.
+    // All stated addresses must belong to the person, and the present one must be among them.
     let has = |reachable: &Reachable| {
         addresses.iter().any(|candidate| candidate.identity() == reachable.identity())
     };

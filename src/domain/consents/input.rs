@@ -1,4 +1,4 @@
-//! Inputs of mutations about consents, read into what the functions of this room take. Room: domain/consents.
+//! Parses the inputs of mutations about consents. Room: domain/consents.
 
 use super::{NewConsent, Renewal, Withdrawal};
 use crate::{
@@ -11,7 +11,7 @@ impl NewConsent {
     /// The consent that a `RecordConsentInput` describes.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT`; the schema has refused such an input already.
+    /// `BAD_USER_INPUT`; the schema has already ruled it out.
     pub fn from_input(input: &Input) -> Result<Self, Error> {
         Ok(Self {
             contact_id: input.require_id("contactId")?,
@@ -32,7 +32,7 @@ impl Renewal {
     /// The renewal that a `RenewConsentInput` describes.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT`; the schema has refused such an input already.
+    /// `BAD_USER_INPUT`; the schema has already ruled it out.
     pub fn from_input(input: &Input) -> Result<Self, Error> {
         Ok(Self {
             id: input.require_id("consentId")?,

@@ -1,4 +1,5 @@
-//! Consents as they are written to: each read with its events and the keys of its values, in one statement. Room: domain/consents.
+//! Consents loaded for writing: each with its events and the keys of its values, in one statement. Room:
+//! domain/consents.
 
 use chrono::{DateTime, Utc};
 use entity::{
@@ -20,19 +21,19 @@ use crate::{
     registry::{CONSENT, DataCategory},
 };
 
-/// Aliases of the tables, which the names of their columns begin with.
+/// Aliases of the tables and prefixes of their column names.
 const CONSENTS: &str = "t";
 const EVENTS: &str = "e";
-/// One for each category that values of consents and events fall under.
+/// One alias for each data category of consents and events.
 const KEYS: [(&str, DataCategory); 2] = [("s", DataCategory::Consent), ("l", DataCategory::Link)];
 
-/// Generation of the keys that come along.
+/// Generation of the keys that are read along.
 const FIRST_GENERATION: i32 = 0;
-/// What is read of a key.
+/// The columns read of a key.
 const KEY_COLUMNS: [subject_key::Column; 3] =
     [subject_key::Column::Wrapped, subject_key::Column::WrappedBy, subject_key::Column::CreatedAt];
 
-/// A consent of a contact to a purpose on a channel that nothing is declared for yet.
+/// The row of a consent without any declaration.
 pub(super) fn new_row(
     id: Uuid,
     (contact_id, purpose, channel): (Uuid, &str, Channel),
@@ -58,25 +59,25 @@ pub(super) fn new_row(
     }
 }
 
-/// A consent, read or about to be made. Its contact is locked.
+/// A consent, existing or new. Its contact is locked.
 pub(super) struct LoadedConsent {
     pub(super) row: consent::Model,
     pub(super) events: Vec<consent_event::Model>,
-    /// The keys of the person for values of consents, and the categories of which there is none.
+    /// The person's keys for values of consents, and the categories without a key.
     pub(super) keys: Vec<Result<subject_key::Model, DataCategory>>,
-    /// Whether it is not there yet.
+    /// Whether it does not exist yet.
     pub(super) new: bool,
 }
 
 impl LoadedConsent {
-    /// One that nothing is declared for yet.
+    /// A new consent without any declaration.
     pub(super) fn empty(tx: &Transaction, contact: Uuid, purpose: &str, channel: Channel) -> Self {
         let row = new_row(tx.new_id(), (contact, purpose, channel), tx.now());
         Self { row, events: Vec::new(), keys: Vec::new(), new: true }
     }
 }
 
-/// The consent of a locked contact for a purpose and channel, or a new one that nothing is declared for yet.
+/// The consent of a locked contact for a purpose and channel, or a new one without any declaration.
 pub(super) async fn find_or_new(
     tx: &Transaction,
     contact: Uuid,
@@ -96,7 +97,7 @@ pub(super) async fn find_or_new(
     Ok(LoadedConsent::empty(tx, contact, purpose, channel))
 }
 
-/// The consent `id` of the contact `contact`, which is locked, if it exists for the caller.
+/// The consent `id` of the locked contact `contact`, if it is visible to the caller.
 pub(super) async fn find(
     tx: &Transaction,
     actor: &Actor,
@@ -105,7 +106,7 @@ pub(super) async fn find(
 ) -> Result<Option<LoadedConsent>, Error> {
     let condition = Condition::all()
         .add(column(consent::Column::Id).eq(id))
-        // A merge may have moved it until the lock was had.
+        // A merge may have moved it before the lock was granted.
         .add(column(consent::Column::ContactId).eq(contact))
         .add(tx.row_condition(actor, &CONSENT));
     Ok(load(tx, condition).await?.pop())
@@ -116,7 +117,7 @@ pub(super) fn column(column: consent::Column) -> Expr {
     Expr::col((CONSENTS, column))
 }
 
-/// Consents for which `condition` holds, ordered by id.
+/// The consents that satisfy `condition`, ordered by id.
 pub(super) async fn load(tx: &Transaction, condition: Condition) -> Result<Vec<LoadedConsent>, Error> {
     let mut select = Query::select();
     add_columns::<consent::Entity>(&mut select, CONSENTS);
@@ -130,14 +131,15 @@ pub(super) async fn load(tx: &Transaction, condition: Condition) -> Result<Vec<L
         on_event,
     );
     for (alias, category) in KEYS {
-        // Whose it is and for what is known.
+        // Its subject and category are known.
         for column in KEY_COLUMNS {
             select.expr_as(Expr::col((alias, column)), format!("{alias}_{}", column.as_str()));
         }
         let of_contact =
             Expr::col((alias, subject_key::Column::SubjectId)).equals((CONSENTS, consent::Column::ContactId));
         let of_category = Expr::col((alias, subject_key::Column::Category)).eq(category.as_str());
-        // The first one alone, so that it repeats no row: where it cannot be opened, a later one is looked for.
+        // Only the first generation, so that rows are not repeated; if it cannot be opened, a later one is looked
+        // up.
         let first = Expr::col((alias, subject_key::Column::Generation)).eq(FIRST_GENERATION);
         let on_key = Condition::all().add(of_contact).add(of_category).add(first);
         select.join_as(JoinType::LeftJoin, subject_key::Entity, alias, on_key);

@@ -1,4 +1,5 @@
-//! Consents of two contacts that are one person: what either has refused holds for both (Art. 7). Room: domain/consents.
+//! Merges the consents of two contacts that are one person: what either has refused holds for both (Art. 7). Room:
+//! domain/consents.
 
 use std::collections::BTreeMap;
 
@@ -20,24 +21,24 @@ use crate::{
     registry::{CONSENT, CONSENT_EVENT, DataCategory},
 };
 
-/// What one of both contacts brings.
+/// One of the two contacts with its consents and objections.
 struct Side<'m> {
     contact: &'m contact::Model,
     consents: Vec<consent::Model>,
     objections: Vec<objection::Model>,
 }
 
-/// The consents of both to a purpose on a channel.
+/// The consents of both contacts to a purpose on a channel.
 #[derive(Clone, Copy, Default)]
 struct Both<'s> {
     own: Option<&'s consent::Model>,
     other: Option<&'s consent::Model>,
 }
 
-/// Makes the consents of the duplicate those of the contact that stays. The events of both are kept. Where one contact has
-/// said no - withdrawn, refused, let expire, objected to - the consent of the other is invalid from now on, whatever the
-/// times: nothing tells which of the two the person meant to hold. So is one that was given for an address which is not
-/// the primary one (BGH I ZR 164/09). Only a declaration after the merge opens again.
+/// Moves the consents of the duplicate to the surviving contact, with the events of both. If one contact has
+/// withdrawn, refused, let expire or objected, the other's consent is invalid from now on, whatever the times:
+/// nothing says which of the two the person meant to keep. So is one given for an address that is not the primary
+/// one (BGH I ZR 164/09). Only a declaration after the merge counts again.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -57,7 +58,7 @@ pub async fn merge(tx: &mut Transaction, actor: &Actor, merged: &Merged) -> Resu
         let group = actor.policy.purpose(&purpose).and_then(|purpose| purpose.group.as_deref());
         let refuses = |side: &Side<'_>, row| side.refuses(row, (&purpose, group, channel), tx.now());
         let refused = match (both.own, both.other) {
-            // What it says itself it goes on saying.
+            // Its own opt-out already counts.
             (Some(_), None) => refuses(&other, None),
             (None, Some(_)) => refuses(&own, None),
             _ => refuses(&own, both.own) || refuses(&other, both.other),
@@ -86,7 +87,7 @@ struct BoundConsent<'s> {
 
 impl<'m> Side<'m> {
     async fn load(tx: &Transaction, contact: &'m contact::Model) -> Result<Self, Error> {
-        // Locked: `zweck consents rebuild` may have waited for the contact that goes.
+        // Locked: `zweck consents rebuild` may have waited for the contact that disappears.
         let consents = consent::Entity::find()
             .filter(consent::Column::ContactId.eq(contact.id))
             .order_by_asc(consent::Column::Id)
@@ -95,7 +96,7 @@ impl<'m> Side<'m> {
             .await?;
         let objections = objection::Entity::find()
             .filter(objection::Column::ContactId.eq(contact.id))
-            // What lists of others say, and that mail does not get there, is no word of anybody.
+            // External lists and undeliverable mail are nobody's own declaration.
             .filter(objection::Column::Kind.is_in([StopKind::Objection, StopKind::Block]))
             .all(tx.connection())
             .await?;
@@ -106,13 +107,13 @@ impl<'m> Side<'m> {
         row.map(|row| BoundConsent { row, address: self.bound_address(row) })
     }
 
-    /// The address a consent was given for; one that is bound to none was given for that of the contact.
+    /// The address a consent was given for; an unbound one was given for that of the contact.
     fn bound_address(&self, row: &consent::Model) -> Option<String> {
         row.bound_address.clone().or_else(|| address_of(self.contact, row.channel))
     }
 
-    /// Whether the contact says no to the purpose on the channel of `row`: it has a consent that is not in force, or has
-    /// objected and not consented since. One that was asked and has not answered says nothing.
+    /// Whether the contact has opted out of the purpose on the channel of `row`: its consent is not in force, or it
+    /// has objected and not consented since. An unanswered request is no opt-out.
     fn refuses(
         &self,
         row: Option<&consent::Model>,
@@ -127,7 +128,7 @@ impl<'m> Side<'m> {
                 .iter()
                 .filter(move |objection| covers_purpose(&objection.purpose_code) && covers_channel(objection))
         };
-        // A block stands against older consents; by itself it is no word of this person, but where it has the source of one.
+        // A block ends older consents; it is the person's own declaration only if it has a source.
         let own = |objection: &&objection::Model| {
             objection.kind == StopKind::Objection || objection.source.is_some()
         };
@@ -149,7 +150,7 @@ impl<'m> Side<'m> {
     }
 }
 
-/// The consent that holds, invalid if it was `refused`, or not given for the `address`.
+/// The surviving consent, invalidated if it was `refused` or not given for `address`.
 async fn resolve(
     tx: &Transaction,
     mut row: consent::Model,
@@ -158,7 +159,7 @@ async fn resolve(
     address: Option<&String>,
 ) -> Result<(consent::Model, ChangeSet), Error> {
     let in_force = matches!(row.status, ConsentStatus::Granted | ConsentStatus::Pending);
-    // Those that the state was made of; where that cannot be told, all.
+    // The consents that the state stems from; all, if that cannot be determined.
     let is_source = |bound_consents: &&BoundConsent<'_>| {
         bound_consents.row.status == row.status && bound_consents.row.granted_at == row.granted_at
     };
@@ -178,7 +179,7 @@ async fn resolve(
     Ok((consent::Model { updated_at: tx.now(), ..with_projection(&row, &events) }, changes))
 }
 
-/// Keeps a consent that only one of both has.
+/// Keeps a consent that only one of the contacts has.
 async fn move_consent(
     tx: &mut Transaction,
     merged: &Merged,
@@ -196,7 +197,7 @@ async fn move_consent(
     tx.record(merged.entry(&CONSENT, before.id, changes.merge(event))).await
 }
 
-/// Makes one consent of two, with the events of both.
+/// Combines two consents into one, with the events of both.
 async fn combine(
     tx: &mut Transaction,
     merged: &Merged,

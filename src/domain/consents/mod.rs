@@ -1,4 +1,5 @@
-//! Consents: declared, withdrawn, invalidated; each an event, the state their projection (Art. 7). Room: domain/consents.
+//! Consents: granted, withdrawn, invalidated. Each declaration is an event; the row is their projection (Art. 7).
+//! Room: domain/consents.
 
 mod address_keys;
 mod backfill;
@@ -55,15 +56,15 @@ use loaded::{LoadedConsent, find_or_new};
 /// A consent that the person declared.
 #[derive(Clone, Debug)]
 pub struct NewConsent {
-    /// Of which contact.
+    /// The contact.
     pub contact_id: Uuid,
     /// Code of the purpose.
     pub purpose: String,
     /// For which channel.
     pub channel: Channel,
-    /// Version of the text declared to.
+    /// Version of the accepted text.
     pub text_version: String,
-    /// Language of the text declared to.
+    /// Language of the accepted text.
     pub language: String,
     /// Kind of proof.
     pub proof: String,
@@ -71,9 +72,9 @@ pub struct NewConsent {
     pub declared_at: DateTime<Utc>,
     /// Where it was declared.
     pub source: String,
-    /// When it ends; by the purpose's period of validity otherwise.
+    /// When it ends; by default after the purpose's period of validity.
     pub expires_at: Option<DateTime<Utc>>,
-    /// Where the proof is, e.g. the number of the paper.
+    /// Where the proof is kept, e.g. the number of a paper form.
     pub evidence: Option<String>,
 }
 
@@ -94,10 +95,10 @@ fn uses_channel(purpose: &PurposeDef, channel: Channel) -> bool {
     purpose.channels.iter().any(|used| entity_channel(*used) == channel)
 }
 
-/// Whether consents to the purpose or group `code` are the caller's to write.
+/// Checks that the caller may write consents to the purpose or group `code`.
 ///
 /// # Errors
-/// `FORBIDDEN` where they are not.
+/// `FORBIDDEN` otherwise.
 pub(crate) fn check_own_purpose(actor: &Actor, code: &str) -> Result<(), Error> {
     match &actor.purpose {
         Some(own) if own.sees_all || own.code == code => Ok(()),
@@ -147,18 +148,20 @@ impl NewConsent {
     }
 }
 
-/// Records a consent with its evidence (Art. 7(1)). The same declaration again is no change; a later withdrawal stays.
+/// Records a consent with its evidence (Art. 7(1)). Repeating a declaration changes nothing; a later withdrawal
+/// stays in force.
 ///
 /// # Errors
-/// `NOT_FOUND`; `FORBIDDEN` for a purpose that is not the caller's own; `BAD_USER_INPUT` for a text, proof, channel or time
-/// that cannot be.
+/// `NOT_FOUND`; `FORBIDDEN` for another purpose than the caller's; `BAD_USER_INPUT` for an impossible text, proof,
+/// channel or time.
 pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewConsent) -> Result<Uuid, Error> {
     new.check(actor, tx.now())?;
     let contact = contacts::lock(tx, actor, new.contact_id).await?;
     record_declaration(tx, actor, (&contact, None), new, ("recordConsent", ConsentEventKind::Granted)).await
 }
 
-/// Records what the person declared in the name of a mutation, once all else is looked at, to the consent if it was read already.
+/// Records a declaration under the name of a mutation, after all other checks; `opened` is the consent if it was
+/// read already.
 async fn record_declaration(
     tx: &mut Transaction,
     actor: &Actor,
@@ -197,7 +200,8 @@ async fn record_declaration(
     declare(tx, loaded_consent, &declaration).await
 }
 
-/// Binds the consents of a contact to the keys that another reader has made of the same addresses; of earlier addresses too.
+/// Rebinds the consents of a contact, including those to earlier addresses, to the keys that a newer reader makes
+/// of the same addresses.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -212,7 +216,7 @@ pub async fn rebind_consents(
     for row in bound.all(tx.connection()).await? {
         let Some(old) = &row.bound_address else { continue };
         let own = match row.channel {
-            // The first reader bound to the folded number.
+            // The first reader bound consents to the folded number.
             Channel::Phone | Channel::Sms => before.phone_key.as_ref().or(before.phone_folded.as_ref()),
             Channel::Email => before.email_key.as_ref(),
             Channel::Post => before.postal_key.as_ref(),
@@ -228,7 +232,7 @@ pub async fn rebind_consents(
             }
         };
         if key.as_ref() != Some(old) {
-            // It is the same address: nothing of the consent changed.
+            // It is the same address: the consent itself does not change.
             let rebound = consent::Model { bound_address: key, ..row.clone() };
             _ = tx.update::<consent::Entity>(&CONSENT, &row, &rebound).await?;
         }
@@ -236,9 +240,9 @@ pub async fn rebind_consents(
     Ok(())
 }
 
-/// Lets blocks and consents of a rectified contact follow: what the suppression list says of an address that came becomes
-/// a block; consents bound to an address that changed are invalid until they are
-/// declared anew (BGH I ZR 164/09: a consent holds for the address it was given for).
+/// Applies a rectification to blocks and consents: entries of the suppression list about a new address become
+/// blocks; consents bound to an address that changed are invalid until they are declared again (BGH I ZR 164/09: a
+/// consent holds for the address it was given for).
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -252,7 +256,7 @@ pub async fn invalidate_after_rectification(tx: &mut Transaction, rectified: Rec
     if changed_channels.is_empty() {
         return Ok(());
     }
-    // Those that are not in force too: a consent that comes in late was given for the old address.
+    // Also those that are not in force: a consent recorded late was given for the old address.
     let bound = Condition::all().add(loaded::column(consent::Column::ContactId).eq(after.id)).add(
         loaded::column(consent::Column::Channel).is_in(changed_channels.iter().map(ActiveEnum::to_value)),
     );

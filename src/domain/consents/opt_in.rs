@@ -1,4 +1,4 @@
-//! Consents that a person was asked for: the request, and the person's own answer by a mailed link. Room: domain/consents.
+//! Double opt-in: the request, and the person's own answer by a mailed link. Room: domain/consents.
 
 use chrono::{DateTime, Utc};
 use entity::{
@@ -11,7 +11,7 @@ use super::events::{Address, Declaration, add_period, declare, review_date};
 use crate::domain::consents::loaded::find_or_new;
 use crate::{audit::Transaction, auth::actor::Actor, base::error::Error, policy::DOUBLE_OPT_IN};
 
-/// What a person was asked for by e-mail, or answered. It holds for that channel alone.
+/// A consent requested by e-mail, or its answer. It holds for that channel only.
 #[derive(Clone, Debug)]
 pub struct OptInRequest<'a> {
     /// Code of the purpose.
@@ -22,7 +22,7 @@ pub struct OptInRequest<'a> {
     pub source: &'a str,
     /// The address as it is written.
     pub address: &'a str,
-    /// Key of that mailbox, to which the consent is bound.
+    /// Key of the mailbox, which the consent is bound to.
     pub address_key: &'a str,
 }
 
@@ -32,7 +32,7 @@ impl OptInRequest<'_> {
     }
 }
 
-/// Records that the person asked for a consent at `at`, or was asked for it. While one is in force it takes nothing away.
+/// Records that the person requested a consent at `at`, or was asked for it. A consent in force is not affected.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -52,8 +52,8 @@ pub async fn request_opt_in(
     declare(tx, consent, &declaration).await
 }
 
-/// Records the person's own answer, now, by the link of the mail `mail`: a confirmation, or a renewal. It holds for as long as the
-/// purpose says.
+/// Records the person's own answer by the link of the mail `mail`: a confirmation or a renewal. It is valid for the
+/// purpose's period.
 ///
 /// # Errors
 /// `INTERNAL` from the database.

@@ -1,7 +1,7 @@
-//! The noes of a person that follow it to the addresses that it gets. Room: domain/consents.
+//! Applies the opt-outs of a person to addresses that the person gets later. Room: domain/consents.
 //!
-//! A no is the person's, and the addresses of the person are closed by it. An address that comes later - corrected, added, merged - is one
-//! of them from then on, for every record of it.
+//! An opt-out belongs to the person and closes all the person's addresses. An address that comes later - corrected,
+//! added, merged - is closed from then on, on every record of it.
 
 use chrono::{DateTime, Utc};
 use entity::{
@@ -21,17 +21,18 @@ use crate::{
     },
 };
 
-/// Lets addresses that come to a contact be closed by what the suppression list says of them, and by what the person has said.
+/// Closes new addresses of a contact as the suppression list and the person's own opt-outs say.
 ///
 /// # Errors
-/// `INTERNAL` from the database, and where an identity is not locked.
+/// `INTERNAL` from the database, and if an identity is not locked.
 pub async fn apply_to_new_addresses(tx: &mut Transaction, addresses: &NewAddresses) -> Result<(), Error> {
     suppressions::apply_to_new_addresses(tx, addresses).await?;
     spread_opt_outs(tx, addresses).await
 }
 
-/// Declares what the person of a contact has said no to, and not taken back, for the addresses `addresses` of it. Who brings these has locked
-/// them EXCLUSIVE where the contact may say no (`contacts::lock_bringing`, `contacts::merge::lock`); SHARED says that there is none.
+/// Declares the opt-outs of a contact that are in force for its new `addresses`. The caller has locked these
+/// EXCLUSIVE if the contact may have opt-outs (`contacts::lock_with_new_addresses`, `contacts::merge::lock`);
+/// SHARED means that it has none.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -50,11 +51,12 @@ pub async fn spread_opt_outs(tx: &mut Transaction, addresses: &NewAddresses) -> 
     Ok(())
 }
 
-/// Declares what the person of a contact has ever said no to for all its addresses, and takes back on this record what the person has taken
-/// back: before there was a list, noes stood on records alone, and those that a later yes has hidden count for every other record.
+/// Declares every opt-out that a contact ever made for all its addresses, and revokes on this record what the
+/// person revoked: before there was a list, opt-outs were kept on records only, and those that a later consent has
+/// hidden still count for other records.
 ///
 /// # Errors
-/// `INTERNAL` from the database, and where an identity is not locked EXCLUSIVE.
+/// `INTERNAL` from the database, and if an identity is not locked EXCLUSIVE.
 pub(super) async fn declare_past_opt_outs(
     tx: &mut Transaction,
     addresses: &NewAddresses,
@@ -70,12 +72,12 @@ pub(super) async fn declare_past_opt_outs(
     Ok(())
 }
 
-/// A no to advertising.
+/// An opt-out of advertising.
 struct OptOut {
     declared: OptOutDeclaration,
-    /// Whether it is the latest word of the person.
+    /// Whether it is the person's latest declaration.
     is_in_force: bool,
-    /// When the person took an objection back.
+    /// When the person revoked the objection.
     revoked_at: Option<DateTime<Utc>>,
 }
 
@@ -84,7 +86,7 @@ fn declared_at(event: &consent_event::Model) -> DateTime<Utc> {
     event.declared_at.unwrap_or(event.recorded_at)
 }
 
-/// The noes of a contact to advertising: the latest of each consent, and every objection that held for any time.
+/// The opt-outs of a contact: the latest of each consent, and every objection that ever had effect.
 async fn opt_outs_of(tx: &Transaction, contact: Uuid) -> Result<Vec<OptOut>, Error> {
     let policy = tx.policy().clone();
     let mut opt_outs = Vec::new();
@@ -107,7 +109,7 @@ async fn opt_outs_of(tx: &Transaction, contact: Uuid) -> Result<Vec<OptOut>, Err
         grants.extend(yes.map(|yes| (consent.purpose_code.as_str(), consent.channel, declared_at(yes))));
         let (since, source) = match opt_out {
             Some(opt_out) => (declared_at(opt_out), opt_out.source.clone()),
-            // A row without its event is for `zweck consents rebuild` to mend; the no counts.
+            // A row without its event is repaired by `zweck consents rebuild`; the opt-out counts.
             None if ended => {
                 let recorded = consent.withdrawn_at.or(consent.declared_at);
                 (recorded.unwrap_or(consent.updated_at), consent.source.clone())
@@ -122,7 +124,7 @@ async fn opt_outs_of(tx: &Transaction, contact: Uuid) -> Result<Vec<OptOut>, Err
                 since,
                 source,
             },
-            // What happened to the consent besides - its end, another address - is no word of the person.
+            // Other ends of the consent, such as expiry or another address, are no declaration of the person.
             is_in_force: ended || yes.is_none_or(|yes| since >= declared_at(yes)),
             revoked_at: None,
         });
@@ -134,12 +136,12 @@ async fn opt_outs_of(tx: &Transaction, contact: Uuid) -> Result<Vec<OptOut>, Err
         .await?;
     objections.sort_by_key(|objection| (objection.objected_at, objection.id));
     for objection in objections {
-        // One that ended when it began never held.
+        // One that ended when it began never had effect.
         let had_effect = objection.ended_at.is_none_or(|end| end > objection.objected_at);
         if had_effect && is_advertising(&policy, &objection.purpose_code) {
             let withdrawn = objection.kind == StopKind::Block;
             let kind = if withdrawn { SuppressionKind::Withdrawal } else { SuppressionKind::Objection };
-            // A yes that the person gave later has answered a withdrawal, never an objection.
+            // A later consent supersedes a withdrawal, never an objection.
             let is_answered = grants.iter().any(|(purpose, channel, yes)| {
                 *purpose == objection.purpose_code
                     && objection.channel == Some(*channel)

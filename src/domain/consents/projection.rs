@@ -1,7 +1,7 @@
-//! What the events of a consent say: a pure projection by the law's rules. Room: domain/consents.
+//! The projection of a consent's events: a pure function that implements the law. Room: domain/consents.
 //!
-//! The latest declaration by declared time wins; ties and unknown times go to the withdrawal (Art. 7(1): who cannot prove
-//! a consent has none). Renewal is a new declaration by the person.
+//! The latest declaration by declared time wins; ties and unknown times go to the withdrawal (Art. 7(1): whoever
+//! cannot prove a consent has none). A renewal is a new declaration by the person.
 
 use chrono::{DateTime, Utc};
 use entity::{
@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// The state of a consent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProjectedConsent {
-    /// Present state, before the end by time is looked at.
+    /// Present status, before expiry is considered.
     pub status: ConsentStatus,
     /// When the person last declared.
     pub declared_at: Option<DateTime<Utc>>,
@@ -23,13 +23,13 @@ pub struct ProjectedConsent {
     pub confirmed_at: Option<DateTime<Utc>>,
     /// When it was withdrawn.
     pub withdrawn_at: Option<DateTime<Utc>>,
-    /// When it ends by itself.
+    /// When it expires.
     pub expires_at: Option<DateTime<Utc>>,
-    /// When it is to be reviewed; only while it is in force.
+    /// When it is to be reviewed, while it is in force.
     pub review_due_at: Option<DateTime<Utc>>,
     /// Where the last declaration was made.
     pub source: Option<String>,
-    /// The text declared to.
+    /// The accepted text.
     pub consent_text_id: Option<Uuid>,
 }
 
@@ -54,8 +54,8 @@ fn is_grant(kind: ConsentEventKind) -> bool {
     matches!(kind, Granted | Confirmed | Renewed)
 }
 
-/// When an event takes effect. An unknown time is the worst for whoever wants to process: a grant's the earliest, an
-/// end's the latest at which it can have been.
+/// When an event takes effect. An unknown time counts against the controller: a grant's as the earliest, an end's
+/// as the latest possible.
 fn effective_at(event: &consent_event::Model) -> DateTime<Utc> {
     match event.declared_at {
         Some(at) => at,
@@ -64,7 +64,7 @@ fn effective_at(event: &consent_event::Model) -> DateTime<Utc> {
     }
 }
 
-/// At the same instant the later of these wins.
+/// At the same instant, the higher rank wins.
 fn rank(kind: ConsentEventKind) -> u8 {
     match kind {
         ConsentEventKind::Requested => 0,
@@ -77,19 +77,19 @@ fn rank(kind: ConsentEventKind) -> u8 {
     }
 }
 
-/// The earlier of two ends, either of which may be none.
+/// The earlier of two optional ends.
 fn earliest(left: Option<DateTime<Utc>>, right: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
     left.into_iter().chain(right).min()
 }
 
-/// The state that `events` make, in whatever order they were recorded, repeats included.
+/// The state that `events` project to, in whatever order they were recorded, repeats included.
 pub fn project(events: &[consent_event::Model]) -> ProjectedConsent {
     let mut ordered: Vec<&consent_event::Model> = events.iter().collect();
     ordered.sort_by_key(|event| (effective_at(event), rank(event.kind), event.recorded_at, event.id));
     ordered.into_iter().fold(ProjectedConsent::default(), apply)
 }
 
-/// The status at an instant: of what was declared by then, and not ended by time.
+/// The status at an instant: of what was declared by then, with expiry.
 pub fn status_at(events: &[consent_event::Model], at: DateTime<Utc>) -> ConsentStatus {
     let by_then: Vec<_> = events.iter().filter(|event| effective_at(event) <= at).cloned().collect();
     let state = project(&by_then);
@@ -99,7 +99,7 @@ pub fn status_at(events: &[consent_event::Model], at: DateTime<Utc>) -> ConsentS
     }
 }
 
-/// The state as it was when `at` came: what ended by time before is over, whether that was recorded or not.
+/// The state at `at`: what expired before is over, recorded or not.
 fn expire_before(state: ProjectedConsent, at: DateTime<Utc>) -> ProjectedConsent {
     let is_expired = state.status == ConsentStatus::Granted && state.expires_at.is_some_and(|end| end < at);
     if is_expired {
@@ -117,8 +117,8 @@ fn apply(state: ProjectedConsent, event: &consent_event::Model) -> ProjectedCons
     let state = expire_before(state, at);
     let in_force = matches!(state.status, ConsentStatus::Granted | ConsentStatus::Pending);
     match event.kind {
-        // Asking again takes nothing away from a consent in force, but what it says of its review and end: a new text may demand
-        // a new declaration by then. It ends nothing before it was asked.
+        // Another request does not affect a consent in force, except its review and end: a new text may require a
+        // new declaration by then. It ends nothing before it was made.
         Requested if state.status == ConsentStatus::Granted => ProjectedConsent {
             expires_at: earliest(state.expires_at, event.expires_at.map(|end| end.max(at))),
             review_due_at: earliest(state.review_due_at, event.review_due_at),
@@ -157,8 +157,8 @@ fn apply(state: ProjectedConsent, event: &consent_event::Model) -> ProjectedCons
             source: event.source.clone(),
             ..state
         },
-        // What the person has ended stays so.
-        // Nor has a consent ended by time that was declared anew by then, though that came in late.
+        // What the person has ended stays ended. A consent that was declared again by then has not expired, even if
+        // that was recorded late.
         Expired if state.status == ConsentStatus::Granted && state.expires_at.is_none_or(|end| end > at) => {
             state
         }

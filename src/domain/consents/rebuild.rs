@@ -1,4 +1,4 @@
-//! Compares each consent with the projection of its events, and mends it. Room: domain/consents.
+//! Compares each consent with the projection of its events, and repairs it. Room: domain/consents.
 
 use entity::{
     consent::{Column, Entity, Model},
@@ -18,22 +18,22 @@ use crate::{
 
 const BATCH_SIZE: u64 = 500;
 
-/// What was found.
+/// The result of a rebuild.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RebuildReport {
-    /// Consents that were looked at.
+    /// Consents that were compared.
     pub consents: u64,
-    /// Ids of those whose state was not what their events say.
+    /// Ids of those that differed from their events.
     pub differing: Vec<Uuid>,
-    /// Consents whose beginning or end those who follow were not told of; without a check they were told now.
+    /// Consents that began or ended without a recorded change; unless only checking, they are recorded now.
     pub unrecorded: u64,
 }
 
-/// Compares every consent with its events; unless it shall only `check`, writes the state that they make. The address a
-/// consent is bound to is no part of its state and stays.
+/// Compares every consent with its events and, unless it only checks, writes the projected state. The bound address
+/// is not part of the state and stays.
 ///
 /// # Errors
-/// `INTERNAL` from the database; what was written before that stays.
+/// `INTERNAL` from the database; what was written before is kept.
 pub async fn rebuild(app: &App, actor: &str, check: bool) -> Result<RebuildReport, Error> {
     let mut report = RebuildReport::default();
     let mut last = Uuid::nil();
@@ -45,7 +45,7 @@ pub async fn rebuild(app: &App, actor: &str, check: bool) -> Result<RebuildRepor
             .all(&app.db.reader)
             .await?;
         let Some(end) = rows.last() else {
-            // What others have queued counts as told: it waits for its place alone.
+            // Changes queued by others count as recorded: they only wait for their final ids.
             report.unrecorded =
                 if check { count_unrecorded(app).await? } else { backfill_changes(app).await? };
             return Ok(report);
@@ -61,7 +61,8 @@ pub async fn rebuild(app: &App, actor: &str, check: bool) -> Result<RebuildRepor
     }
 }
 
-/// Whether a consent is not what its events say, looked at until it stood still for a look: others may write meanwhile.
+/// Whether a consent differs from its events, read again until it was stable for one look: others may write
+/// meanwhile.
 async fn differs(app: &App, row: Model) -> Result<bool, Error> {
     let mut previous = row;
     loop {
@@ -76,10 +77,11 @@ async fn differs(app: &App, row: Model) -> Result<bool, Error> {
     }
 }
 
-/// Writes the state that the events make, if the consent still differs from it.
+/// Writes the projected state, if the consent still differs.
 async fn repair(app: &App, actor: &str, id: Uuid) -> Result<bool, Error> {
     let mut tx = audit::begin(app, Author::command(app, actor, None)).await?;
-    // Locked with its contact, as by all who write consents, and read again: it may have changed since it was compared.
+    // Locked with its contact, as all writers of consents do, and read again: it may have changed since the
+    // comparison.
     let before = loop {
         let Some(previous) = Entity::find_by_id(id).one(tx.connection()).await? else { return Ok(false) };
         contact::Entity::find_by_id(previous.contact_id).lock_exclusive().one(tx.connection()).await?;

@@ -1,4 +1,4 @@
-//! Renewal: a consent that the person declares anew before or after it ends. Room: domain/consents.
+//! Renewal: the person declares a consent again, before or after it ends. Room: domain/consents.
 
 use chrono::{DateTime, Utc};
 use entity::{
@@ -16,14 +16,14 @@ use crate::{
     domain::contacts,
 };
 
-/// A consent that the person declared anew.
+/// A renewed consent.
 #[derive(Clone, Debug)]
 pub struct Renewal {
     /// Which consent.
     pub id: Uuid,
-    /// Version of the text declared to.
+    /// Version of the accepted text.
     pub text_version: String,
-    /// Language of the text declared to.
+    /// Language of the accepted text.
     pub language: String,
     /// Kind of proof.
     pub proof: String,
@@ -31,17 +31,18 @@ pub struct Renewal {
     pub declared_at: DateTime<Utc>,
     /// Where it was declared.
     pub source: String,
-    /// When it ends; by the purpose's period of validity otherwise.
+    /// When it ends; by default after the purpose's period of validity.
     pub expires_at: Option<DateTime<Utc>>,
-    /// Where the proof is.
+    /// Where the proof is kept.
     pub evidence: Option<String>,
 }
 
-/// Records that the person renewed a consent, with the evidence of that (Art. 7(1)): of one that holds, or has ended by time alone.
+/// Records that the person renewed a consent, with the evidence (Art. 7(1)): one in force, or one that has only
+/// expired.
 ///
 /// # Errors
-/// `NOT_FOUND`; `CONFLICT` for one that was withdrawn, refused or never given: that is declared anew by `recordConsent`; else as
-/// [`super::record`].
+/// `NOT_FOUND`; `CONFLICT` for one that was withdrawn, refused or never given, which needs `recordConsent`;
+/// otherwise as [`super::record`].
 pub async fn renew(tx: &mut Transaction, actor: &Actor, renewal: &Renewal) -> Result<Uuid, Error> {
     let not_found = || Error::new(Code::NotFound, "there is no such consent");
     let owner = contacts::select_owner::<consent::Entity>(consent::Column::ContactId, renewal.id);
@@ -75,7 +76,7 @@ pub async fn renew(tx: &mut Transaction, actor: &Actor, renewal: &Renewal) -> Re
     .await
 }
 
-/// Whether the consent holds, or has ended by time alone.
+/// Whether the consent is in force, or has only expired.
 pub(crate) fn is_renewable(row: &consent::Model) -> bool {
     matches!(row.status, ConsentStatus::Granted | ConsentStatus::Expired)
 }

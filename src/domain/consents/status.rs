@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{base::error::Error, domain::consents::projection};
 
-/// The status of `consent` at the instant `at`, made of its events.
+/// The status of `consent` at the instant `at`, from its events.
 ///
 /// # Errors
 /// `INTERNAL` from the database.

@@ -1,4 +1,5 @@
-//! Withdrawals: by consent, by purpose, by address, for every record that the person declares for (Art. 7(3)). Room: domain/consents.
+//! Withdrawals: of a consent, a purpose or an address, for every record that the person declares for (Art. 7(3)).
+//! Room: domain/consents.
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
@@ -44,7 +45,7 @@ pub struct Withdrawal {
     pub purpose: Option<String>,
     /// on this channel, or on all.
     pub channel: Option<Channel>,
-    /// When the person withdrew; now otherwise.
+    /// When the person withdrew; now by default.
     pub at: Option<DateTime<Utc>>,
     /// Where it was declared.
     pub source: Option<String>,
@@ -55,7 +56,7 @@ impl Withdrawal {
         Declaration::end(WITHDRAW, ConsentEventKind::Withdrawn, self.at, self.source.clone())
     }
 
-    /// What is put on the suppression list.
+    /// The entry for the suppression list.
     fn opt_out(&self, purpose: &str, channel: Option<Channel>, now: DateTime<Utc>) -> OptOutDeclaration {
         OptOutDeclaration {
             purpose: purpose.to_owned(),
@@ -67,13 +68,13 @@ impl Withdrawal {
     }
 }
 
-/// Withdraws consents (Art. 7(3)) and gives their ids. What is withdrawn already is no change. The addresses that the consents are
-/// about are put on the suppression list and blocked on every record, so that no late word of an earlier consent undoes it; an address
-/// that no contact has, under a purpose that sees all.
+/// Withdraws consents (Art. 7(3)) and returns their ids. Repeating a withdrawal changes nothing. The addresses
+/// concerned go on the suppression list and are blocked on every record, so that no late import of an earlier
+/// consent undoes it; under a purpose that sees all, also an address that no contact has.
 ///
 /// # Errors
-/// `NOT_FOUND`; `FORBIDDEN` for a purpose that is not the caller's own; `BAD_USER_INPUT` for a time in the future, and
-/// where it is not clear what is withdrawn; transient where a contact has got another address meanwhile.
+/// `NOT_FOUND`; `FORBIDDEN` for another purpose than the caller's; `BAD_USER_INPUT` for a time in the future, and
+/// if it is unclear what is withdrawn; transient if a contact got another address meanwhile.
 pub async fn withdraw(
     tx: &mut Transaction,
     actor: &Actor,
@@ -109,7 +110,7 @@ pub async fn withdraw(
             ));
         }
     };
-    // Who withdraws from a group means all of it: what rests on no consent ends by an objection.
+    // A withdrawal from a group covers all of it: kinds that rest on no consent end by an objection.
     let group = withdrawal.purpose.as_ref().filter(|code| has_other_kinds(actor, code));
     if let Some(group) = group {
         let objection = NewObjection {
@@ -132,7 +133,7 @@ pub async fn withdraw(
     for contact in &affected.contacts {
         ids.extend(withdraw_all_of(tx, actor, *contact, &targets, withdrawal).await?);
     }
-    // Each kind on its own: a yes to one of them opens that one again.
+    // Each kind separately: a later consent reopens only its own kind.
     let purposes: BTreeSet<&String> = targets.iter().map(|(purpose, _)| purpose).collect();
     let declared: Vec<OptOutDeclaration> = purposes
         .into_iter()
@@ -143,7 +144,7 @@ pub async fn withdraw(
     Ok(ids)
 }
 
-/// Withdraws the consent `id` alone, for the channel that it was given for.
+/// Withdraws only the consent `id`, for its own channel.
 async fn withdraw_one(
     tx: &mut Transaction,
     actor: &Actor,
@@ -163,7 +164,7 @@ async fn withdraw_one(
         suppressions::find_and_lock(tx, actor, Target::ContactOfRow(owner), Some(&[channel])).await;
     let affected =
         affected.map_err(|error| if error.code == Code::NotFound { not_found() } else { error })?;
-    // A merge may have moved it until the lock was had.
+    // A merge may have moved it before the lock was granted.
     let consent = loaded::find(tx, actor, id, owner).await?.ok_or_else(not_found)?;
     check_own_purpose(actor, &consent.row.purpose_code)?;
     let purpose = consent.row.purpose_code.clone();
@@ -175,7 +176,7 @@ async fn withdraw_one(
     Ok(id)
 }
 
-/// Withdraws the consents of one contact, which is locked.
+/// Withdraws the consents of one locked contact.
 async fn withdraw_all_of(
     tx: &mut Transaction,
     actor: &Actor,
@@ -187,7 +188,7 @@ async fn withdraw_all_of(
     let condition = Condition::all()
         .add(loaded::column(consent::Column::ContactId).eq(contact_id))
         .add(loaded::column(consent::Column::PurposeCode).is_in(purposes));
-    // Without a channel also those on channels that the purpose used once.
+    // Without a channel, also those on channels that the purpose used formerly.
     let condition = condition.add_option(
         withdrawal.channel.map(|channel| loaded::column(consent::Column::Channel).eq(channel.to_value())),
     );
@@ -198,11 +199,11 @@ async fn withdraw_all_of(
     for (purpose, channel) in targets {
         let slot = all.entry((purpose.clone(), channel.to_value()));
         if actor.subject.is_none() {
-            // Staff who are told of it keep the word of it.
+            // Staff who are told of it record the declaration.
             slot.or_insert_with(|| LoadedConsent::empty(tx, contact_id, purpose, *channel));
         } else if matches!(slot, Entry::Vacant(_)) {
-            // The person never said yes to this, so there is no event. A block stands against what comes late, and follows to what address
-            // the person gets.
+            // The person never consented to this, so there is no event. A block prevents late consents, and applies
+            // to addresses that the person gets later.
             let declared = withdrawal.opt_out(purpose, Some(*channel), tx.now());
             suppressions::block_channel(tx, contact_id, &declared, *channel).await?;
         }
@@ -210,7 +211,7 @@ async fn withdraw_all_of(
     let mut ids = Vec::with_capacity(all.len());
     for consent in all.into_values() {
         let is_repeat = actor.subject.is_some() && consent.row.status == ConsentStatus::Withdrawn;
-        // A person who says again what holds declares nothing new. The block is renewed all the same.
+        // Repeating it declares nothing new. The block is renewed all the same.
         let id = if is_repeat {
             events::record_repeat(tx, &consent.row, WITHDRAW).await?
         } else {
@@ -221,7 +222,7 @@ async fn withdraw_all_of(
     Ok(ids)
 }
 
-/// Whether `code` is a group of which a kind rests on no consent and can be objected to.
+/// Whether `code` is a group with a kind that rests on no consent and can be objected to.
 fn has_other_kinds(actor: &Actor, code: &str) -> bool {
     actor.policy.purposes().iter().any(|purpose| {
         purpose.group.as_deref() == Some(code)
@@ -230,7 +231,7 @@ fn has_other_kinds(actor: &Actor, code: &str) -> bool {
     })
 }
 
-/// The purposes on consent that `code` names, with their channels.
+/// The purposes resting on consent that `code` names, with their channels.
 fn consent_targets(
     actor: &Actor,
     code: &str,

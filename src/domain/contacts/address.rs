@@ -1,4 +1,4 @@
-//! Addresses that contacts are named by instead of an id. Room: domain/contacts.
+//! Addresses by which a caller names contacts instead of an id. Room: domain/contacts.
 
 use super::{NewAddresses, Reachable};
 use crate::base::{
@@ -6,7 +6,7 @@ use crate::base::{
     identities::{Reader, Reading},
 };
 
-/// An address or number as somebody typed it: one mailbox or number, or several.
+/// An address or number as typed: one mailbox or number, or several.
 #[derive(Clone)]
 pub struct Address {
     name: &'static str,
@@ -17,7 +17,7 @@ impl Address {
     /// The mailboxes that `text` names.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT` where it is no e-mail address, or one of several cannot be read.
+    /// `BAD_USER_INPUT` if it is no e-mail address, or one of several cannot be read.
     pub fn email(reader: &Reader, text: &str) -> Result<Self, Error> {
         Self::from_reading("email", "is not an e-mail address", text, reader.emails(text))
     }
@@ -25,13 +25,13 @@ impl Address {
     /// The numbers that `text` names.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT` where it is no phone number, or one of several cannot be read.
+    /// `BAD_USER_INPUT` if it is no phone number, or one of several cannot be read.
     pub fn phone(reader: &Reader, text: &str) -> Result<Self, Error> {
         Self::from_reading("phone", "is not a phone number", text, reader.numbers(text))
     }
 
     fn from_reading(name: &'static str, problem: &str, text: &str, reading: Reading) -> Result<Self, Error> {
-        // What cannot be read is said to whoever declares it: half of it would be taken for the whole.
+        // A partly readable text is rejected: the readable part would be taken for the whole.
         if reading.unread || reading.identities.is_empty() {
             return Err(
                 Error::bad_input(format!("`{name}` {problem}")).with_input_path(format!("input.{name}"))
@@ -41,7 +41,7 @@ impl Address {
         Ok(Self { name, addresses: NewAddresses::from_text(all.collect()) })
     }
 
-    /// Name of its field and input.
+    /// The name of its field and input.
     pub fn name(&self) -> &'static str {
         self.name
     }

@@ -18,15 +18,15 @@ use crate::{
     registry::CONTACT_POINT,
 };
 
-/// Most contact points of a contact.
+/// Maximum number of contact points of a contact.
 pub const MAX_CONTACT_POINTS: usize = 100;
 
-/// A contact point to be added; checked values.
+/// A contact point to add, with validated values.
 #[derive(Clone, Debug)]
 pub struct NewContactPoint {
     /// Of which contact.
     pub contact_id: Uuid,
-    /// What kind.
+    /// Its kind.
     pub kind: ContactPointKind,
     /// Values by the name of their field.
     pub values: Vec<(&'static str, String)>,
@@ -37,7 +37,7 @@ impl NewContactPoint {
         self.values.iter().find_map(|(existing, value)| (*existing == name).then_some(value.as_str()))
     }
 
-    /// A contact point holds values of its kind alone, and at least one.
+    /// Checks that there are only values of its kind, and at least one.
     ///
     /// # Errors
     /// `BAD_USER_INPUT` naming the value.
@@ -61,9 +61,9 @@ impl NewContactPoint {
         Ok(())
     }
 
-    /// The identities that it brings to `contact`.
+    /// The identities that it adds to `contact`.
     fn addresses(&self, reader: &Reader, contact: &contact::Model, now: DateTime<Utc>) -> NewAddresses {
-        // The name alone is that of the contact: it says who is reached at a postal address.
+        // Only the name is taken from the contact: it says who is reached at a postal address.
         let name_only =
             contact::Model { email: None, phone: None, street: None, postal_code: None, ..contact.clone() };
         let name_only = contact::Model { city: None, country: None, ..name_only };
@@ -96,7 +96,7 @@ impl NewContactPoint {
     }
 }
 
-/// Adds a contact point. One that is there already is no change.
+/// Adds a contact point. An existing one is no change.
 ///
 /// # Errors
 /// `NOT_FOUND`; `BAD_USER_INPUT` for values that do not belong to its kind, or none.
@@ -121,7 +121,7 @@ pub async fn add_point(
             format!("a contact has at most {MAX_CONTACT_POINTS} contact points"),
         ));
     }
-    // Only of what the caller may read: whether the list grows would tell of the rest.
+    // Only if the caller may read all values: otherwise the outcome would reveal the rest.
     let readable =
         |(name, _): &(&str, String)| actor.can(&format!("{}.{name}", CONTACT_POINT.name), Action::Read);
     let duplicate = existing.iter().filter(|_| new.values.iter().all(readable)).find(|existing| {
@@ -144,16 +144,16 @@ pub async fn add_point(
         changes,
     })
     .await?;
-    // Another point of an address that the contact has brings none.
+    // A point with an address that the contact already has adds none.
     let had = NewAddresses::of_contact(tx.reader(), &contact, &existing);
     let new_point = new_point.map(|_| new.addresses(tx.reader(), &contact, tx.now()).except(&had));
     Ok(new_point.unwrap_or_else(|| NewAddresses::from_text(Vec::new())))
 }
 
-/// Removes a contact point and gives the id of its contact.
+/// Removes a contact point and returns the id of its contact.
 ///
 /// # Errors
-/// `NOT_FOUND`, the same whether there is none or its contact is not visible.
+/// `NOT_FOUND`, equally for a missing contact point and for an invisible contact.
 pub async fn remove_point(tx: &mut Transaction, actor: &Actor, id: Uuid) -> Result<Uuid, Error> {
     let not_found = || Error::new(Code::NotFound, "there is no such contact point");
     let point = lock_with_contact::<contact_point::Entity>(

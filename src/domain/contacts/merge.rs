@@ -1,4 +1,4 @@
-//! Two contacts that are one person: which values stay, which become further contact points. Room: domain/contacts.
+//! Merges two contacts that are one person: which values stay, which become contact points. Room: domain/contacts.
 
 use chrono::{DateTime, Utc};
 use entity::{
@@ -28,21 +28,21 @@ use crate::{
     registry::{CONTACT, CONTACT_POINT, DataCategory, Field, FieldSource, ObjectType, PROVENANCE, Validator},
 };
 
-/// The action of every entry of a merge, and the source of the provenance that it leaves.
+/// The action of every entry of a merge, and the source name of its provenance.
 pub const ACTION: &str = "mergeContacts";
 
-/// The contact that `id` has become part of, if it was merged into another; `id` itself otherwise.
+/// The contact that `id` was merged into; `id` itself if it was not merged.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
 pub async fn surviving_id<C: ConnectionTrait>(connection: &C, id: Uuid) -> Result<Uuid, Error> {
-    // One step suffices: what leads to a contact is led on when that is merged in its turn.
+    // One step suffices: earlier merges are redirected when the survivor is merged in turn.
     let left = contact_merge::Entity::find_by_id(id).select_only().column(contact_merge::Column::ContactId);
     Ok(left.into_tuple().one(connection).await?.unwrap_or(id))
 }
 
-/// Keeps that the duplicate is part of the contact that stays, with all that became part of the duplicate before. Nothing but a merge
-/// writes these rows: what an import says of sources and ids leads no link to anybody.
+/// Records that the duplicate is part of the survivor, with all that was merged into the duplicate before. Only
+/// merges write these rows: sources and ids of imports redirect no link.
 async fn record_merge(tx: &Transaction, survivor: Uuid, duplicate: Uuid) -> Result<(), Error> {
     contact_merge::Entity::update_many()
         .col_expr(contact_merge::Column::ContactId, Expr::value(survivor))
@@ -55,16 +55,16 @@ async fn record_merge(tx: &Transaction, survivor: Uuid, duplicate: Uuid) -> Resu
     Ok(())
 }
 
-/// What is to become one.
+/// A merge of two contacts.
 #[derive(Clone, Debug)]
 pub struct Merge {
-    /// The contact that stays.
+    /// The surviving contact.
     pub id: Uuid,
-    /// The contact that becomes part of it.
+    /// The contact that is merged into it.
     pub duplicate_id: Uuid,
-    /// The version of the contact that stays which the merge starts from, if the client says.
+    /// The version of the surviving contact that the merge is based on, if the client states it.
     pub expected_version: Option<i32>,
-    /// Fields of which the value of the duplicate holds.
+    /// Fields that take the value of the duplicate.
     pub take: Vec<&'static Field>,
 }
 
@@ -75,28 +75,28 @@ pub struct Pair {
     duplicate: contact::Model,
 }
 
-/// Two contacts whose values have become one.
+/// Two contacts whose values have been merged.
 #[derive(Debug)]
 #[must_use = "what hangs on the duplicate must move before it can go"]
 pub struct Merged {
-    /// The contact that stays, before.
+    /// The surviving contact, before.
     pub before: contact::Model,
-    /// The contact that stays, after.
+    /// The surviving contact, after.
     pub after: contact::Model,
-    /// The contact that goes.
+    /// The duplicate.
     pub duplicate: contact::Model,
-    /// Every address of the contact that stays.
+    /// Every address of the surviving contact.
     pub addresses: NewAddresses,
 }
 
 impl Merged {
-    /// An entry about something of the contact that stays.
+    /// An entry about an object of the surviving contact.
     pub fn entry(&self, object: &'static ObjectType, id: Uuid, changes: ChangeSet) -> Entry {
         let contact_id = Some(self.after.id);
         Entry { action: ACTION, entity_type: object.name, entity_id: Some(id), contact_id, changes }
     }
 
-    /// That a row of `object` hung on the duplicate, and now hangs on the contact that stays.
+    /// The change of a row of `object` that moves from the duplicate to the surviving contact.
     pub fn reassignment(&self, object: &'static ObjectType) -> ChangeSet {
         let leads = |field: &&Field| match field.source {
             FieldSource::Many { object: other, .. } | FieldSource::Connection { object: other, .. } => {
@@ -111,14 +111,14 @@ impl Merged {
     }
 }
 
-/// Locks both contacts, in the order of their ids, so that two merges never wait for each other.
+/// Locks both contacts in id order, so that two merges never wait for each other.
 ///
 /// # Errors
-/// `NOT_FOUND`, the same whichever of them is not there or not visible for the purpose; `CONFLICT` when the version is
-/// another by now, or one of them is only kept because a law demands it.
+/// `NOT_FOUND`, equally for a missing and for an invisible contact; `CONFLICT` if the version has changed, or one
+/// of them is retained only because a law demands it.
 pub async fn lock(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result<Pair, Error> {
     let both = [merge.id.min(merge.duplicate_id), merge.id.max(merge.duplicate_id)];
-    // All addresses of both come to the one that stays.
+    // The survivor gets all addresses of both.
     let mut locks = Vec::new();
     for id in both {
         locks.extend(
@@ -141,7 +141,7 @@ pub async fn lock(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result<
     for id in both {
         let addresses = super::addresses_of(tx.connection(), tx.reader(), id).await?;
         if addresses.is_some_and(|addresses| !tx.has_locks(addresses.locks(), mode)) {
-            return Err(Error::repeat());
+            return Err(Error::retry());
         }
     }
     for id in [first.id, second.id] {
@@ -163,12 +163,12 @@ pub async fn lock(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result<
     Ok(Pair { survivor, duplicate })
 }
 
-/// Makes the values, contact points and the restriction of both those of the contact that stays (Art. 5(1)(d)). Its gaps are
-/// filled; an address that is not the primary one any more becomes a contact point; notes are joined; of other values its
-/// own stay, unless those of the duplicate are to be taken. A postal address is taken as a whole or not at all.
+/// Merges values, contact points and restrictions into the surviving contact (Art. 5(1)(d)). Its gaps are filled;
+/// an address that is no longer primary becomes a contact point; notes are joined; otherwise its own values stay
+/// unless those of the duplicate are to be taken. A postal address is taken as a whole or not at all.
 ///
 /// # Errors
-/// `CONFLICT` when the notes of both are too long together, or there are too many contact points.
+/// `CONFLICT` if the joined notes are too long, or there are too many contact points.
 pub async fn merge(tx: &mut Transaction, pair: Pair, take: &[&'static Field]) -> Result<Merged, Error> {
     let Pair { survivor: before, duplicate } = pair;
     let mut after = before.clone();
@@ -183,8 +183,8 @@ pub async fn merge(tx: &mut Transaction, pair: Pair, take: &[&'static Field]) ->
     after.version += 1;
     after.updated_at = tx.now();
     let changes = tx.update::<contact::Entity>(&CONTACT, &before, &after).await?;
-    // So that the person is found under the old id also by those who have no audit log; unless an import has called its own source so,
-    // which must not stand in the way.
+    // So that the person is also found under the old id by readers without access to the audit log; unless an
+    // import has used the same source name.
     let duplicate_id = duplicate.id.to_string();
     let existing = provenance::Entity::find()
         .select_only()
@@ -213,8 +213,8 @@ pub async fn merge(tx: &mut Transaction, pair: Pair, take: &[&'static Field]) ->
     Ok(merged)
 }
 
-/// Deletes the duplicate, on which nothing hangs any more. Its entry holds its values, sealed for the contact that stays,
-/// and names both: who erases that contact finds by it under which id there are older entries.
+/// Deletes the duplicate, which nothing refers to any more. Its entry holds its values, sealed for the surviving
+/// contact, and names both: an erasure of that contact finds by it under which id there are older entries.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -277,7 +277,7 @@ fn address(contact: &contact::Model) -> Address {
     [&contact.street, &contact.postal_code, &contact.city, &contact.country].map(Clone::clone)
 }
 
-/// Whether every part of `address` is said by `other` too.
+/// Whether `other` contains every part of `address`.
 fn is_subset(address: &Address, other: &Address) -> bool {
     let is_same_part = |(part, other): (&Option<String>, &Option<String>)| {
         part.is_none() || part.as_deref().map(fold) == other.as_deref().map(fold)
@@ -285,8 +285,8 @@ fn is_subset(address: &Address, other: &Address) -> bool {
     address.iter().zip(other).all(is_same_part)
 }
 
-/// Where the addresses of both differ, what comes in late may have been declared for either: only what is declared from now on
-/// is known to be for the one that stays.
+/// Where the addresses differ, a late declaration may concern either: only later declarations are known to concern
+/// the surviving one.
 fn note_ambiguous_addresses(
     before: &contact::Model,
     duplicate: &contact::Model,
@@ -304,7 +304,7 @@ fn note_ambiguous_addresses(
     after.address_changed_at = after.address_changed_at.max(duplicate.address_changed_at).max(address);
 }
 
-/// A restriction of either restricts the contact that stays, since the earlier of both (Art. 18).
+/// A restriction of either contact applies to the survivor, from the earlier date (Art. 18).
 fn restrict(duplicate: &contact::Model, after: &mut contact::Model) {
     let restricted = |contact: &contact::Model| contact.state == ContactState::Restricted;
     if !restricted(duplicate) {
@@ -315,13 +315,13 @@ fn restrict(duplicate: &contact::Model, after: &mut contact::Model) {
     after.state = ContactState::Restricted;
 }
 
-/// What a contact point says, case and accents aside.
+/// The keys of a contact point, regardless of case and accents.
 fn point_keys(point: &contact_point::Model) -> [&Option<String>; 3] {
     [&point.email_key, &point.phone_key, &point.postal_key]
 }
 
-/// Moves the contact points of the duplicate, and makes points of the addresses that are primary no more. One that says
-/// nothing that is not there already goes. Gives all that are left.
+/// Moves the contact points of the duplicate, and creates points for addresses that are no longer primary. Points
+/// without anything new are deleted. Returns all remaining points.
 async fn merge_points(tx: &mut Transaction, merged: &Merged) -> Result<Vec<contact_point::Model>, Error> {
     let of = |id: Uuid| {
         let points = contact_point::Entity::find().filter(contact_point::Column::ContactId.eq(id));
@@ -350,7 +350,7 @@ async fn merge_points(tx: &mut Transaction, merged: &Merged) -> Result<Vec<conta
         if own.iter().chain(&primary).any(|other| point_keys(other) == point_keys(&point)) {
             continue;
         }
-        // What the primary address says in full already is no further one.
+        // A part of the primary address is no further address.
         if point.kind == ContactPointKind::Postal && is_subset(&parts(&point), &address(&merged.after)) {
             continue;
         }
@@ -369,12 +369,12 @@ fn parts(point: &contact_point::Model) -> Address {
     [&point.street, &point.postal_code, &point.city, &point.country].map(Clone::clone)
 }
 
-/// The primary addresses as points.
+/// The primary addresses as contact points.
 fn primary(reader: &Reader, merged: &Merged) -> Vec<contact_point::Model> {
     points(&merged.after).map(|point| point.row(reader, merged.after.id, merged.after.created_at)).collect()
 }
 
-/// The primary addresses of a contact as points to be added.
+/// The primary addresses of a contact as points to add.
 fn points(contact: &contact::Model) -> impl Iterator<Item = NewContactPoint> {
     let postal = CONTACT
         .writable_fields()
@@ -387,7 +387,7 @@ fn points(contact: &contact::Model) -> impl Iterator<Item = NewContactPoint> {
     ];
     kinds.into_iter().filter_map(|(kind, names)| {
         let value_of = |name: &str| CONTACT.field(name).and_then(|field| get(contact, field));
-        // A country alone leads to nobody.
+        // A country alone reaches nobody.
         let reaches = names.iter().any(|name| {
             CONTACT.field(name).is_some_and(|field| field.identifies && get(contact, field).is_some())
         });

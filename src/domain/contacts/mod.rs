@@ -1,6 +1,7 @@
-//! Contacts: made with source and ground, rectified, never told apart from what is not there. Room: domain/contacts.
+//! Contacts: created with source and ground, and rectified. Invisible ones cannot be told apart from missing ones.
+//! Room: domain/contacts.
 //!
-//! Contact points keep e-mail, phone and postal parts in fields of their own, since the data category of a field must
+//! Contact points store e-mail, phone and postal parts in separate fields, since the data category of a field must
 //! not depend on the row.
 
 mod address;
@@ -41,7 +42,7 @@ use crate::{
     registry::{CONTACT, Field, ObjectType, PROVENANCE, RowRule},
 };
 
-/// Where values come from, as the client says; who recorded them and when is taken from the credential.
+/// Where values come from, as stated by the client; who recorded them and when follows from the credential.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
     /// Name of the source.
@@ -54,20 +55,20 @@ pub struct Source {
     pub notice_version: Option<String>,
 }
 
-/// Checked values of given fields.
+/// Validated values of writable fields.
 pub type Values = Vec<(&'static Field, String)>;
 
-/// The answer for what is not there, and for what is not there for this caller.
+/// The error for a missing contact, and for one that the caller cannot see.
 pub fn not_found() -> Error {
     Error::new(Code::NotFound, "there is no such contact")
 }
 
-/// The contact `id`, locked until the end of the transaction, if it exists for the caller.
+/// The contact `id`, locked until the end of the transaction, if it is visible to the caller.
 ///
-/// The lock comes first: what is visible is decided on what other writers have left.
+/// The lock comes first, so that visibility is decided on what other writers have left.
 ///
 /// # Errors
-/// `NOT_FOUND`, the same whether there is none or it is not visible for the purpose.
+/// `NOT_FOUND`, equally for a missing and for an invisible contact.
 pub async fn lock(tx: &Transaction, actor: &Actor, id: Uuid) -> Result<contact::Model, Error> {
     tx.note_contact_locks();
     let found = contact::Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?;
@@ -75,7 +76,7 @@ pub async fn lock(tx: &Transaction, actor: &Actor, id: Uuid) -> Result<contact::
     if tx.can_see(actor, &CONTACT, id).await? { Ok(contact) } else { Err(not_found()) }
 }
 
-/// Locks these contacts in the order of their ids; none of them is looked at.
+/// Locks these contacts in id order, without reading them.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -96,11 +97,11 @@ pub async fn lock_all(tx: &Transaction, mut ids: Vec<Uuid>) -> Result<(), Error>
     Ok(())
 }
 
-/// The contact `id`, locked as by [`lock`], once the identities that `new_addresses` says come to it are locked: what comes is found out before
-/// the lock, and again behind it.
+/// The contact `id`, locked as by [`lock`] after the identities that `new_addresses` returns: these are determined
+/// before the lock and again after it.
 ///
 /// # Errors
-/// As [`lock`]; those of `new_addresses`; transient where something else comes by now.
+/// As [`lock`]; those of `new_addresses`; transient if they differ by then.
 pub(crate) async fn lock_with_new_addresses(
     tx: &mut Transaction,
     actor: &Actor,
@@ -116,13 +117,13 @@ pub(crate) async fn lock_with_new_addresses(
     let contact = lock(tx, actor, id).await?;
     let addresses = new_addresses(tx.reader(), &contact)?;
     if !addresses.all().is_empty() && !tx.has_locks(addresses.locks(), lock_mode_for(tx, &[id]).await?) {
-        return Err(Error::repeat());
+        return Err(Error::retry());
     }
     Ok(contact)
 }
 
-/// How identities are locked that come to contacts: EXCLUSIVE where one of these may say no to anything, since that no is declared for what
-/// comes.
+/// The lock mode for identities that are added to contacts: EXCLUSIVE if one of the contacts may have opt-outs,
+/// since these are then declared for the new addresses.
 pub(super) async fn lock_mode_for(tx: &Transaction, ids: &[Uuid]) -> Result<LockMode, Error> {
     let has_ended_consent = Query::select()
         .expr(Expr::val(1))
@@ -143,16 +144,16 @@ pub(super) async fn lock_mode_for(tx: &Transaction, ids: &[Uuid]) -> Result<Lock
     Ok(if says_no { LockMode::Exclusive } else { LockMode::Shared })
 }
 
-/// Rows of `objection` that the person of the record said: its objections, and the blocks that are its own word
-/// (`suppressions::close`).
+/// Condition on rows of `objection` that the person declared: objections, and blocks with a source
+/// (`suppressions::block_channel`).
 pub(crate) fn own_opt_outs() -> Condition {
     use objection::Column;
     let own_block = Column::Kind.eq(StopKind::Block).and(Column::Source.is_not_null());
     Condition::any().add(Column::Kind.eq(StopKind::Objection)).add(own_block)
 }
 
-/// Finds, and locks, the contact that the row `id` of a table names in `column`. What else is read of both is read by a later
-/// statement: this one may have waited for another writer, and sees the rest as it was before.
+/// Selects and locks the contact that the row `id` of a table names in `column`. Read anything else of both in a
+/// later statement: this one may have waited for another writer, and sees the rest as it was before.
 pub fn select_owner<E: EntityTrait>(column: E::Column, id: Uuid) -> Select<contact::Entity> {
     let keys = E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column);
     let mut named = Query::select();
@@ -164,10 +165,10 @@ pub fn select_owner<E: EntityTrait>(column: E::Column, id: Uuid) -> Select<conta
     owner.lock_exclusive()
 }
 
-/// The row `id` of `object` as it is once the contact that `column` names is locked, if both exist for the caller.
+/// The row `id` of `object`, read once the contact in `column` is locked, if both are visible to the caller.
 ///
 /// # Errors
-/// What `not_found` says, the same whether there is no such row, or it or its contact is not visible for the purpose.
+/// That of `not_found`, equally for a missing row and for an invisible row or contact.
 pub async fn lock_with_contact<E: EntityTrait>(
     tx: &Transaction,
     actor: &Actor,
@@ -176,7 +177,7 @@ pub async fn lock_with_contact<E: EntityTrait>(
     column: E::Column,
     not_found: impl Fn() -> Error,
 ) -> Result<E::Model, Error> {
-    // These rules hold that of the contact.
+    // These row rules include that of the contact.
     let depends_on_contact = matches!(
         object.rows,
         RowRule::OfContact | RowRule::OfContactAndPurpose | RowRule::Objection | RowRule::Block
@@ -194,7 +195,7 @@ pub async fn lock_with_contact<E: EntityTrait>(
     for key in E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column) {
         select.and_where(Expr::col(("t", key)).eq(id));
     }
-    // A merge may have moved it until the lock was had.
+    // A merge may have moved it before the lock was granted.
     select.from_as(E::default(), "t").and_where(Expr::col(("t", column)).eq(owner));
     let row = tx
         .connection()
@@ -204,7 +205,8 @@ pub async fn lock_with_contact<E: EntityTrait>(
     Ok(E::Model::from_query_result(&row, "")?)
 }
 
-/// The identities of a contact as they are now, by its primary addresses and further ones; none where there is no such contact.
+/// The present identities of a contact, from its primary addresses and contact points; `None` if there is no such
+/// contact.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -226,10 +228,11 @@ pub async fn addresses_of<C: ConnectionTrait>(
     Ok(contacts.first().map(|contact| NewAddresses::of_contact(reader, contact, &points)))
 }
 
-/// The row of a new contact and that of its provenance, made but not written: `operations` writes them with the ground and the blocks.
+/// The rows of a new contact and its provenance, not written yet: `operations` writes them with the ground and the
+/// blocks.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` when no value says who the person is or how to reach the person.
+/// `BAD_USER_INPUT` if no value identifies the person or tells how to reach the person.
 pub fn new_rows(
     tx: &Transaction,
     id: Uuid,
@@ -246,7 +249,7 @@ pub fn new_rows(
     Ok((contact, sourced(tx, id, source, &names)))
 }
 
-/// Where the named fields come from.
+/// The provenance of the named fields.
 fn sourced(tx: &Transaction, contact_id: Uuid, source: &Source, fields: &[&str]) -> provenance::Model {
     provenance::Model {
         id: tx.new_id(),
@@ -262,40 +265,40 @@ fn sourced(tx: &Transaction, contact_id: Uuid, source: &Source, fields: &[&str])
     }
 }
 
-/// A change of a contact.
+/// A rectification of a contact.
 #[derive(Clone, Debug)]
 pub struct Rectification {
     /// Which contact.
     pub id: Uuid,
-    /// The version it starts from, if the client says.
+    /// The version it is based on, if the client states it.
     pub expected_version: Option<i32>,
-    /// Values to set; `None` to be emptied.
+    /// Values to set; `None` clears a field.
     pub values: Vec<(&'static Field, Option<String>)>,
-    /// Where they come from; the caller otherwise.
+    /// Where they come from; the caller by default.
     pub source: Option<Source>,
 }
 
-/// A contact before and after its rectification. Consents are bound to addresses: whoever gets this has to let them follow.
+/// A contact before and after its rectification. Consents are bound to addresses: the caller must update them.
 #[derive(Clone, Debug)]
 #[must_use = "consents that are bound to an address that changed must be invalidated"]
 pub struct Rectified {
     /// Before.
     pub before: contact::Model,
-    /// After; the same where nothing changed.
+    /// After; equal if nothing changed.
     pub after: contact::Model,
-    /// Its further addresses, where they are others under another name.
+    /// Its contact points, if a new name changes their identities.
     points: Vec<contact_point::Model>,
 }
 
 impl Rectified {
-    /// The addresses that came to the contact.
+    /// The new addresses of the contact.
     pub fn addresses(&self, reader: &Reader) -> NewAddresses {
         let of = |contact: &contact::Model| NewAddresses::of_contact(reader, contact, &self.points);
         of(&self.after).except(&of(&self.before))
     }
 }
 
-/// The further addresses of a contact, which a change of `values` makes those of another household: where a name is among them.
+/// The contact points of a contact if `values` change its name, which makes them addresses of another household.
 async fn renamed_points(
     tx: &Transaction,
     id: Uuid,
@@ -308,11 +311,11 @@ async fn renamed_points(
     Ok(points.all(tx.connection()).await?)
 }
 
-/// Rectifies a contact (Art. 16). What is as asked for already is no change and makes no new version.
+/// Rectifies a contact (Art. 16). Without an actual change there is no new version.
 ///
 /// # Errors
-/// `NOT_FOUND`; `CONFLICT` when the version is another by now; `BAD_USER_INPUT` when nothing would be left that tells who
-/// it is or how to reach the person, as far as the caller sees.
+/// `NOT_FOUND`; `CONFLICT` if the version has changed; `BAD_USER_INPUT` if nothing visible to the caller would
+/// identify the person or tell how to reach the person.
 pub async fn rectify(
     tx: &mut Transaction,
     actor: &Actor,
@@ -330,8 +333,8 @@ pub async fn rectify(
     .await?;
     let points = renamed_points(tx, change.id, &change.values).await?;
     if points != points_before {
-        // Another address came meanwhile: the next attempt locks that one too.
-        return Err(Error::repeat());
+        // Another address was added meanwhile: the next attempt locks it too.
+        return Err(Error::retry());
     }
     if change.expected_version.is_some_and(|expected| expected != before.version) {
         return Err(Error::new(Code::Conflict, "the contact has changed meanwhile")

@@ -1,18 +1,19 @@
-//! Addresses that come to a contact: whatever brings one gives it here, so that the suppression list is asked. Room: domain/contacts.
+//! Addresses added to a contact: every such write returns them, so that the suppression list is consulted. Room:
+//! domain/contacts.
 
 use entity::{contact, contact_point, enums::Channel};
 use uuid::Uuid;
 
 use crate::base::identities::{Identity, Kind, Reader, spellings};
 
-/// A reachable identity of a contact, with what it was read from.
+/// An identity of a contact, with the text it was read from.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Reachable {
     identity: Identity,
     source: AddressSource,
 }
 
-/// What an identity was read from.
+/// The text that an identity was read from.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum AddressSource {
     /// One text.
@@ -37,12 +38,12 @@ impl Reachable {
         &self.identity
     }
 
-    /// The channel that no other kind of identity is reached on: EMAIL, PHONE or POST.
+    /// The channel that is unique to this kind of identity: EMAIL, PHONE or POST.
     pub fn channel(&self) -> Channel {
         channel_of(self.identity.kind())
     }
 
-    /// The keys of the first reader under which it may have been put on the suppression list.
+    /// The keys of the first reader version, under which it may be on the suppression list.
     pub fn first_reader_keys(&self, names: (Option<&str>, Option<&str>)) -> Vec<String> {
         match &self.source {
             AddressSource::Text(text) => spellings::keys(&self.identity, &[text], names),
@@ -50,7 +51,7 @@ impl Reachable {
         }
     }
 
-    /// The identities that another reader finds in the same text: a national number is another one in another region.
+    /// The identities that another reader finds in the same text: a national number differs by region.
     pub fn identities_read_by(&self, reader: &Reader) -> Vec<Identity> {
         match (&self.source, self.identity.kind()) {
             (AddressSource::Text(text), Kind::Mailbox) => reader.emails(text).identities,
@@ -63,7 +64,7 @@ impl Reachable {
     }
 }
 
-/// The channel that an identity is reached on: calls and text messages go to the same numbers.
+/// The channel that an identity is reached on: calls and text messages use the same numbers.
 pub fn channel_of(kind: Kind) -> Channel {
     match kind {
         Kind::Mailbox => Channel::Email,
@@ -96,7 +97,7 @@ impl std::fmt::Debug for Reachable {
     }
 }
 
-/// The identities by which a contact is reached. Whoever gets this has to look for them on the suppression list.
+/// The identities by which a contact is reached. The caller must look them up on the suppression list.
 #[derive(Clone)]
 #[must_use = "an address that comes to a contact must be looked for on the suppression list"]
 pub struct NewAddresses {
@@ -106,7 +107,7 @@ pub struct NewAddresses {
 }
 
 impl NewAddresses {
-    /// The identities of a contact, by its primary addresses and by further ones.
+    /// The identities of a contact, from its primary addresses and contact points.
     pub fn of_contact(reader: &Reader, contact: &contact::Model, points: &[contact_point::Model]) -> Self {
         let names = (contact.given_name.clone(), contact.family_name.clone());
         let mut addresses = Self { contact_id: contact.id, names, all: Vec::new() };
@@ -129,7 +130,7 @@ impl NewAddresses {
         addresses
     }
 
-    /// Identities that are nobody's in particular: those that a text names.
+    /// Identities named by a text, of nobody in particular.
     pub fn from_text(all: Vec<Reachable>) -> Self {
         Self { contact_id: Uuid::nil(), names: (None, None), all }
     }
@@ -168,7 +169,7 @@ impl NewAddresses {
         self
     }
 
-    /// Those that are reached on one of `channels`, where these are named.
+    /// Those that are reached on one of `channels`, if given.
     pub fn on_channels(mut self, channels: Option<&[Channel]>) -> Self {
         if let Some(channels) = channels {
             let is_reached = |kind| channels.iter().any(|channel| kind_on(*channel) == kind);
@@ -177,34 +178,34 @@ impl NewAddresses {
         self
     }
 
-    /// Those that a message on `channel` goes to; all where none is named.
+    /// Those that a message on `channel` goes to; all without a channel.
     pub fn on(&self, channel: Option<Channel>) -> impl Iterator<Item = &Reachable> {
         self.all.iter().filter(move |reachable| {
             channel.is_none_or(|channel| kind_on(channel) == reachable.identity.kind())
         })
     }
 
-    /// The contact; nobody's id for identities that a text names.
+    /// The contact; the nil id for identities named by a text.
     pub fn contact_id(&self) -> Uuid {
         self.contact_id
     }
 
-    /// The contact whose identities they are, if they are somebody's.
+    /// The contact whose identities they are, if any.
     pub fn owner(&self) -> Option<Uuid> {
         Some(self.contact_id).filter(|id| !id.is_nil())
     }
 
-    /// Given and family name, as they are written.
+    /// Given and family name, as written.
     pub fn names(&self) -> (Option<&str>, Option<&str>) {
         (self.names.0.as_deref(), self.names.1.as_deref())
     }
 
-    /// The identities with what they were read from.
+    /// The identities with the texts they were read from.
     pub fn all(&self) -> &[Reachable] {
         &self.all
     }
 
-    /// What is locked of them, so that nobody declares anything about them meanwhile.
+    /// Their lock numbers, which prevent concurrent declarations about them.
     pub fn locks(&self) -> impl Iterator<Item = u64> {
         self.all.iter().map(|reachable| reachable.identity.lock())
     }

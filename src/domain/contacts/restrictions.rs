@@ -1,4 +1,5 @@
-//! Restriction of processing (Art. 18): from then on only purposes that are allowed then see the contact. Room: domain/contacts.
+//! Restriction of processing (Art. 18): only purposes that may see restricted contacts still see the contact. Room:
+//! domain/contacts.
 
 use chrono::{DateTime, Utc};
 use entity::{
@@ -17,7 +18,7 @@ use crate::{
     registry::{CONTACT, RESTRICTION},
 };
 
-/// A restriction to be recorded.
+/// A restriction to record.
 #[derive(Clone, Debug)]
 pub struct NewRestriction {
     /// Of which contact.
@@ -26,7 +27,7 @@ pub struct NewRestriction {
     pub limb: RestrictionLimb,
     /// Why.
     pub reason: String,
-    /// When it is to be looked at again.
+    /// When it is to be reviewed.
     pub planned_until: Option<DateTime<Utc>>,
 }
 
@@ -45,11 +46,11 @@ fn entry(action: &'static str, contact: Uuid, changes: ChangeSet) -> Entry {
     Entry { action, entity_type: CONTACT.name, entity_id: Some(contact), contact_id: Some(contact), changes }
 }
 
-/// Restricts the processing of a contact. A further restriction of a restricted contact on another point is recorded too;
-/// the same again is no change.
+/// Restricts the processing of a contact. A further restriction on another ground is recorded too; repeating one
+/// changes nothing.
 ///
 /// # Errors
-/// `NOT_FOUND`; `CONFLICT` for a contact that is only kept; `BAD_USER_INPUT` for an end in the past.
+/// `NOT_FOUND`; `CONFLICT` for a contact that is only retained; `BAD_USER_INPUT` for an end in the past.
 pub async fn restrict(tx: &mut Transaction, actor: &Actor, new: &NewRestriction) -> Result<(), Error> {
     if new.planned_until.is_some_and(|until| until <= tx.now()) {
         return Err(Error::bad_input("`plannedUntil` is in the past").with_input_path("input.plannedUntil"));
@@ -90,10 +91,10 @@ pub async fn restrict(tx: &mut Transaction, actor: &Actor, new: &NewRestriction)
     tx.record(entry("restrictContact", new.id, changes)).await
 }
 
-/// Lifts every restriction of a contact. Lifting what is not restricted is no change.
+/// Lifts every restriction of a contact. Without a restriction it changes nothing.
 ///
 /// # Errors
-/// `NOT_FOUND`; `BAD_USER_INPUT` when the person was not told before (Art. 18(3)).
+/// `NOT_FOUND`; `BAD_USER_INPUT` if the person was not informed before (Art. 18(3)).
 pub async fn lift(
     tx: &mut Transaction,
     actor: &Actor,

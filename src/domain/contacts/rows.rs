@@ -1,4 +1,5 @@
-//! Rows of contacts by the registry: a value with its folded companion, one way for every field. Room: domain/contacts.
+//! Rows of contacts, driven by the registry: sets a value with its folded companion, in one way for every field.
+//! Room: domain/contacts.
 
 use std::str::FromStr;
 
@@ -66,10 +67,10 @@ fn column(name: &str) -> Result<contact::Column, Error> {
     contact::Column::from_str(name).map_err(|_| Error::internal("a column of contacts that is not there"))
 }
 
-/// Puts values of given fields in their columns, and makes the keys of the addresses.
+/// Sets the values of writable fields, and makes the keys of the addresses.
 ///
 /// # Errors
-/// `INTERNAL` for a field without a column, and for a date that is none.
+/// `INTERNAL` for a field without a column and for an invalid date.
 pub fn set_all<'v>(
     reader: &Reader,
     contact: &mut contact::Model,
@@ -82,10 +83,10 @@ pub fn set_all<'v>(
     Ok(())
 }
 
-/// Sets a checked value of a given field, its folded companion, and the keys of the addresses.
+/// Sets a validated value of a writable field, its folded companion, and the keys of the addresses.
 ///
 /// # Errors
-/// `INTERNAL` for a field that no column holds.
+/// `INTERNAL` for a field without a column.
 pub fn set(
     reader: &Reader,
     contact: &mut contact::Model,
@@ -126,7 +127,7 @@ pub fn set_keys(reader: &Reader, contact: &mut contact::Model) {
     contact.key_version = reader.version();
 }
 
-/// The value of a given field.
+/// The value of a writable field.
 pub(super) fn get(contact: &contact::Model, field: &Field) -> Option<String> {
     let column = field.column().and_then(|name| contact::Column::from_str(name).ok())?;
     match contact.get(column) {
@@ -136,15 +137,15 @@ pub(super) fn get(contact: &contact::Model, field: &Field) -> Option<String> {
     }
 }
 
-/// Whether anything that the caller may read tells who it is or how to reach the person. What he may not read does not
-/// count, or the answer would tell of it.
+/// Whether anything that the caller may read identifies the person or tells how to reach the person. Fields that
+/// the caller may not read do not count, or the answer would reveal them.
 pub(super) fn identifies(actor: &Actor, contact: &contact::Model) -> bool {
     let readable = |field: &Field| actor.can(&format!("{}.{}", CONTACT.name, field.name), Action::Read);
     CONTACT.fields.iter().any(|field| field.identifies && readable(field) && get(contact, field).is_some())
 }
 
-/// Notes which addresses became others: what was declared until then was declared for those before. A first address is no
-/// other one.
+/// Records which addresses changed: earlier declarations concern the previous address. A first address is no
+/// change.
 pub(super) fn note_address_changes(before: &contact::Model, after: &mut contact::Model, now: DateTime<Utc>) {
     let changed = |before: &Option<String>, after: &Option<String>| before.is_some() && before != after;
     if changed(&before.email_key, &after.email_key) {

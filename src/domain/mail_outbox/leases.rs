@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use entity::mail;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 
-use super::Withheld;
+use super::NotSentReason;
 use crate::{
     app::App,
     audit::{self, Author, ChangeSet, Entry, Transaction},
@@ -23,36 +23,36 @@ const MAX_CANDIDATES: u64 = 16;
 
 /// What came of an attempt. Faults are codes of ours: what a server says may quote an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum DeliveryOutcome {
     /// It was handed over.
     Sent,
     /// It is tried again later.
-    Postponed(&'static str),
+    Deferred(&'static str),
     /// It will not be tried again.
-    GivenUp(&'static str),
+    Abandoned(&'static str),
     /// It was never to be sent.
-    Withheld(Withheld),
+    NotSent(NotSentReason),
 }
 
-impl Outcome {
+impl DeliveryOutcome {
     /// The word that measures count by.
     pub fn as_str(self) -> &'static str {
         match self {
-            Outcome::Sent => "sent",
-            Outcome::Postponed(_) => "postponed",
-            Outcome::GivenUp(_) => "given_up",
-            Outcome::Withheld(_) => "withheld",
+            DeliveryOutcome::Sent => "sent",
+            DeliveryOutcome::Deferred(_) => "postponed",
+            DeliveryOutcome::Abandoned(_) => "given_up",
+            DeliveryOutcome::NotSent(_) => "withheld",
         }
     }
 }
 
 /// The time after `attempts` attempts until the next.
-fn pause(attempts: i32) -> TimeDelta {
+fn retry_delay(attempts: i32) -> TimeDelta {
     let doublings = attempts.clamp(1, 10).unsigned_abs() - 1;
     (FIRST_RETRY_DELAY * (1 << doublings)).min(MAX_RETRY_DELAY)
 }
 
-fn due(now: DateTime<Utc>) -> Condition {
+fn is_due(now: DateTime<Utc>) -> Condition {
     Condition::all().add(mail::Column::NextAttemptAt.lte(now)).add(
         Condition::any().add(mail::Column::LeasedUntil.is_null()).add(mail::Column::LeasedUntil.lte(now)),
     )
@@ -63,15 +63,15 @@ fn due(now: DateTime<Utc>) -> Condition {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn take(app: &App) -> Result<Option<mail::Model>, Error> {
+pub async fn lease_next(app: &App) -> Result<Option<mail::Model>, Error> {
     let waiting = mail::Entity::find()
-        .filter(due(app.now()))
+        .filter(is_due(app.now()))
         .order_by_asc(mail::Column::NextAttemptAt)
         .order_by_asc(mail::Column::Id)
         .limit(MAX_CANDIDATES);
     for row in waiting.all(&app.db.reader).await? {
-        if let Some(taken) = audit::with_retry(|| lease(app, &row)).await? {
-            return Ok(Some(taken));
+        if let Some(mail) = audit::with_retry(|| lease(app, &row)).await? {
+            return Ok(Some(mail));
         }
     }
     Ok(None)
@@ -80,88 +80,88 @@ pub async fn take(app: &App) -> Result<Option<mail::Model>, Error> {
 async fn lease(app: &App, row: &mail::Model) -> Result<Option<mail::Model>, Error> {
     let mut tx = audit::begin(app, Author::command(app, "server", None)).await?;
     let attempts = row.attempts.saturating_add(1);
-    let taken = mail::Model {
+    let mail = mail::Model {
         attempts,
         leased_until: Some(tx.now() + LEASE_TIME),
         // Should this sender fall over, it is tried again by then.
-        next_attempt_at: Some(tx.now() + pause(attempts)),
+        next_attempt_at: Some(tx.now() + retry_delay(attempts)),
         ..row.clone()
     };
-    let done = mail::Entity::update_many()
-        .col_expr(mail::Column::Attempts, Expr::value(taken.attempts))
-        .col_expr(mail::Column::LeasedUntil, Expr::value(taken.leased_until))
-        .col_expr(mail::Column::NextAttemptAt, Expr::value(taken.next_attempt_at))
+    let updated = mail::Entity::update_many()
+        .col_expr(mail::Column::Attempts, Expr::value(mail.attempts))
+        .col_expr(mail::Column::LeasedUntil, Expr::value(mail.leased_until))
+        .col_expr(mail::Column::NextAttemptAt, Expr::value(mail.next_attempt_at))
         .filter(mail::Column::Id.eq(row.id))
         .filter(mail::Column::Attempts.eq(row.attempts))
-        .filter(due(tx.now()))
+        .filter(is_due(tx.now()))
         .exec(tx.connection())
         .await?;
-    if done.rows_affected != 1 {
+    if updated.rows_affected != 1 {
         return Ok(None);
     }
     let changes =
         ChangeSet::single("Mail.attempts", DataCategory::Technical, row.attempts.into(), attempts.into());
     tx.record(entry("tryMail", row, changes)).await?;
     tx.commit().await?;
-    Ok(Some(taken))
+    Ok(Some(mail))
 }
 
 /// Keeps what came of the attempt at a mail that was taken, and which purposes it was about, unless somebody else has it by now.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn settle(app: &App, taken: &mail::Model, outcome: Outcome) -> Result<(), Error> {
-    audit::with_retry(|| keep(app, taken, outcome)).await
+pub async fn complete(app: &App, mail: &mail::Model, outcome: DeliveryOutcome) -> Result<(), Error> {
+    audit::with_retry(|| store_outcome(app, mail, outcome)).await
 }
 
-async fn keep(app: &App, taken: &mail::Model, outcome: Outcome) -> Result<(), Error> {
+async fn store_outcome(app: &App, mail: &mail::Model, outcome: DeliveryOutcome) -> Result<(), Error> {
     let mut tx = audit::begin(app, Author::command(app, "server", None)).await?;
-    let (action, fault) = match outcome {
-        Outcome::Sent => ("sendMail", None),
-        Outcome::Postponed(fault) => ("postponeMail", Some(fault)),
-        Outcome::GivenUp(fault) => ("giveUpMail", Some(fault)),
-        Outcome::Withheld(why) => ("giveUpMail", Some(why.as_str())),
+    let (action, error_code) = match outcome {
+        DeliveryOutcome::Sent => ("sendMail", None),
+        DeliveryOutcome::Deferred(error_code) => ("postponeMail", Some(error_code)),
+        DeliveryOutcome::Abandoned(error_code) => ("giveUpMail", Some(error_code)),
+        DeliveryOutcome::NotSent(why) => ("giveUpMail", Some(why.as_str())),
     };
     let mut update = mail::Entity::update_many()
         .col_expr(mail::Column::LeasedUntil, Expr::value(None::<DateTime<Utc>>))
-        .col_expr(mail::Column::Purposes, Expr::value(taken.purposes.as_str()))
-        .col_expr(mail::Column::Fault, Expr::value(fault));
-    if !matches!(outcome, Outcome::Postponed(_)) {
-        let over = match outcome {
-            Outcome::Sent => mail::Column::SentAt,
+        .col_expr(mail::Column::Purposes, Expr::value(mail.purposes.as_str()))
+        .col_expr(mail::Column::Fault, Expr::value(error_code));
+    if !matches!(outcome, DeliveryOutcome::Deferred(_)) {
+        let finished = match outcome {
+            DeliveryOutcome::Sent => mail::Column::SentAt,
             _ => mail::Column::FailedAt,
         };
         update = update
-            .col_expr(over, Expr::value(tx.now()))
+            .col_expr(finished, Expr::value(tx.now()))
             .col_expr(mail::Column::NextAttemptAt, Expr::value(None::<DateTime<Utc>>))
             .col_expr(mail::Column::Recipient, Expr::value(None::<String>));
-        if matches!(outcome, Outcome::GivenUp(_) | Outcome::Withheld(_)) {
+        if matches!(outcome, DeliveryOutcome::Abandoned(_) | DeliveryOutcome::NotSent(_)) {
             // Nobody got it: the next one need not wait.
             update = update.col_expr(mail::Column::Period, Expr::value(None::<String>));
         }
     }
-    let done = update
-        .filter(mail::Column::Id.eq(taken.id))
-        .filter(mail::Column::LeasedUntil.eq(taken.leased_until))
+    let updated = update
+        .filter(mail::Column::Id.eq(mail.id))
+        .filter(mail::Column::LeasedUntil.eq(mail.leased_until))
         .exec(tx.connection())
         .await?;
-    if done.rows_affected != 1 {
+    if updated.rows_affected != 1 {
         return Ok(());
     }
-    record(&mut tx, taken, action, fault).await?;
+    record(&mut tx, mail, action, error_code).await?;
     tx.commit().await
 }
 
 async fn record(
     tx: &mut Transaction,
-    taken: &mail::Model,
+    mail: &mail::Model,
     action: &'static str,
-    fault: Option<&'static str>,
+    error_code: Option<&'static str>,
 ) -> Result<(), Error> {
-    let told = fault.unwrap_or("SENT");
+    let outcome = error_code.unwrap_or("SENT");
     let changes =
-        ChangeSet::single("Mail.outcome", DataCategory::Technical, serde_json::Value::Null, told.into());
-    tx.record(entry(action, taken, changes)).await
+        ChangeSet::single("Mail.outcome", DataCategory::Technical, serde_json::Value::Null, outcome.into());
+    tx.record(entry(action, mail, changes)).await
 }
 
 fn entry(action: &'static str, row: &mail::Model, changes: ChangeSet) -> Entry {
@@ -174,9 +174,9 @@ mod tests {
 
     #[test]
     fn pauses_double_until_six_hours() {
-        let minutes: Vec<i64> = (1..=12).map(|attempts| pause(attempts).num_minutes()).collect();
+        let minutes: Vec<i64> = (1..=12).map(|attempts| retry_delay(attempts).num_minutes()).collect();
         assert_eq!(minutes, [1, 2, 4, 8, 16, 32, 64, 128, 256, 360, 360, 360]);
-        assert_eq!(pause(i32::MAX), MAX_RETRY_DELAY);
-        assert_eq!(pause(0), FIRST_RETRY_DELAY);
+        assert_eq!(retry_delay(i32::MAX), MAX_RETRY_DELAY);
+        assert_eq!(retry_delay(0), FIRST_RETRY_DELAY);
     }
 }

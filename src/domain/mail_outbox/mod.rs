@@ -3,8 +3,8 @@
 //! A mail is a row that is written with its event or not at all. It holds the address only until it is handed over or given up,
 //! and never the link: that is made again from the id of its row when it is sent.
 
+pub mod demo_outbox;
 mod leases;
-pub mod shown;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{enums::LinkKind, mail};
@@ -14,7 +14,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-pub use leases::{Outcome, settle, take};
+pub use leases::{DeliveryOutcome, complete, lease_next};
 
 use crate::{
     audit::Transaction,
@@ -44,7 +44,7 @@ pub struct NewMail<'a> {
 
 /// Why a mail is not sent, though it was asked for. Nobody is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Withheld {
+pub enum NotSentReason {
     /// The mailbox got one of this kind a short while ago, whose link opens what this one would.
     TooSoon,
     /// The person has withdrawn, refused or objected since.
@@ -53,34 +53,36 @@ pub enum Withheld {
     Nobody,
 }
 
-impl Withheld {
+impl NotSentReason {
     /// The code that the row keeps.
     pub fn as_str(self) -> &'static str {
         match self {
-            Withheld::TooSoon => "TOO_SOON",
-            Withheld::EndedSince => "ENDED_SINCE",
-            Withheld::Nobody => "NOBODY",
+            NotSentReason::TooSoon => "TOO_SOON",
+            NotSentReason::EndedSince => "ENDED_SINCE",
+            NotSentReason::Nobody => "NOBODY",
         }
     }
 
     /// The reason with this code.
     fn parse(code: &str) -> Option<Self> {
-        [Self::TooSoon, Self::EndedSince, Self::Nobody].into_iter().find(|known| known.as_str() == code)
+        [Self::TooSoon, Self::EndedSince, Self::Nobody]
+            .into_iter()
+            .find(|supported| supported.as_str() == code)
     }
 }
 
 /// Why a mail that a sender has taken is not to be sent, if it is not.
-pub fn withheld(mail: &mail::Model) -> Option<Withheld> {
-    mail.fault.as_deref().filter(|_| mail.due_at.is_none()).and_then(Withheld::parse)
+pub fn not_sent_reason(mail: &mail::Model) -> Option<NotSentReason> {
+    mail.fault.as_deref().filter(|_| mail.due_at.is_none()).and_then(NotSentReason::parse)
 }
 
 /// When a mail is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum SendTime {
     /// From this instant on.
     At(DateTime<Utc>),
     /// Not at all.
-    Never(Withheld),
+    Never(NotSentReason),
 }
 
 /// The time in which a mailbox gets one mail of a kind.
@@ -95,15 +97,15 @@ fn period(pages: &PublicPages, kind: LinkKind) -> TimeDelta {
 ///
 /// # Errors
 /// Keys that cannot be derived.
-pub fn recent(
+pub fn recent_mails(
     tx: &Transaction,
     pages: &PublicPages,
-    ring: &InstallationKeys,
+    installation_keys: &InstallationKeys,
     address_key: &str,
     kind: LinkKind,
 ) -> Result<Select<mail::Entity>, Error> {
     Ok(mail::Entity::find()
-        .filter(mail::Column::AddressDigest.eq(link_tokens::mail_digest(ring, address_key)?))
+        .filter(mail::Column::AddressDigest.eq(link_tokens::mail_digest(installation_keys, address_key)?))
         .filter(mail::Column::Kind.eq(kind))
         .filter(mail::Column::Period.is_not_null())
         .filter(mail::Column::DueAt.gt(tx.now() - period(pages, kind))))
@@ -113,14 +115,16 @@ pub fn recent(
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn next(
+pub async fn next_send_time(
     tx: &Transaction,
     pages: &PublicPages,
-    ring: &InstallationKeys,
+    installation_keys: &InstallationKeys,
     address_key: &str,
     kind: LinkKind,
 ) -> Result<DateTime<Utc>, Error> {
-    let last = recent(tx, pages, ring, address_key, kind)?.select_only().column(mail::Column::DueAt);
+    let last = recent_mails(tx, pages, installation_keys, address_key, kind)?
+        .select_only()
+        .column(mail::Column::DueAt);
     let last = last.order_by_desc(mail::Column::DueAt).limit(1).into_tuple::<DateTime<Utc>>();
     let last = last.one(tx.connection()).await?;
     Ok(last.map_or(tx.now(), |last| last + period(pages, kind)))
@@ -130,15 +134,15 @@ pub async fn next(
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn turn(
+pub async fn send_time(
     tx: &Transaction,
     pages: &PublicPages,
-    ring: &InstallationKeys,
+    installation_keys: &InstallationKeys,
     address_key: &str,
     kind: LinkKind,
-) -> Result<Turn, Error> {
-    let next = next(tx, pages, ring, address_key, kind).await?;
-    Ok(if next <= tx.now() { Turn::At(tx.now()) } else { Turn::Never(Withheld::TooSoon) })
+) -> Result<SendTime, Error> {
+    let next = next_send_time(tx, pages, installation_keys, address_key, kind).await?;
+    Ok(if next <= tx.now() { SendTime::At(tx.now()) } else { SendTime::Never(NotSentReason::TooSoon) })
 }
 
 /// Queues a mail, which is sent when its turn has come and the clock of the senders next strikes: nobody is woken for it. One that is
@@ -150,28 +154,28 @@ pub async fn turn(
 pub async fn queue(
     tx: &mut Transaction,
     pages: &PublicPages,
-    ring: &InstallationKeys,
+    installation_keys: &InstallationKeys,
     new: &NewMail<'_>,
-    turn: Turn,
+    send_time: SendTime,
 ) -> Result<(), Error> {
     let now = tx.now();
-    let (due_at, withheld) = match turn {
-        Turn::At(at) => (Some(at), None),
-        Turn::Never(withheld) => (None, Some(withheld)),
+    let (due_at, withheld) = match send_time {
+        SendTime::At(at) => (Some(at), None),
+        SendTime::Never(withheld) => (None, Some(withheld)),
     };
     // Of two at once the second meets the index of periods.
     let length = period(pages, new.kind).num_seconds().max(1);
     let period = due_at.map(|at| format!("{}:{}", new.kind.to_value(), at.timestamp() / length));
-    let known = LANGUAGES.into_iter().find(|known| *known == new.language);
+    let supported = LANGUAGES.into_iter().find(|supported| *supported == new.language);
     let row = mail::Model {
         id: tx.new_id(),
         link_id: new.link_id,
         kind: new.kind,
         contact_id: new.contact_id,
         recipient: due_at.map(|_| new.recipient.to_owned()),
-        address_digest: link_tokens::mail_digest(ring, new.address_key)?,
+        address_digest: link_tokens::mail_digest(installation_keys, new.address_key)?,
         period,
-        language: known.unwrap_or(&pages.language).to_owned(),
+        language: supported.unwrap_or(&pages.language).to_owned(),
         purposes: serde_json::json!(new.purposes).to_string(),
         created_at: now,
         due_at,

@@ -1,8 +1,9 @@
-//! Use cases that take several subjects of the domain: one function each, in the transaction of the caller. Room: domain/operations.
+//! Use cases that span several subjects of the domain: one function each, in the caller's transaction. Room:
+//! domain/operations.
 //!
-//! The API, imports, sign-ups and the demo call these, so that none of them has to remember what must follow a write: an address that comes
-//! to a contact is compared with the suppression list, consents follow an address that changes, a contact comes with its source and its
-//! ground. A use case of one subject is the function of that subject.
+//! The API, imports, sign-ups and the demo call these, so that none has to remember what must follow a write: a new
+//! address is compared with the suppression list, consents follow a changed address, a contact comes with its
+//! source and ground. Use cases of one subject are functions of that subject.
 
 mod new_contacts;
 
@@ -33,7 +34,7 @@ pub struct NewContact {
     pub values: Values,
     /// Where they come from.
     pub source: Source,
-    /// The fact that makes it lawful to keep them (Art. 6(1)).
+    /// The fact that makes it lawful to store them (Art. 6(1)).
     pub ground: Option<NewGround>,
 }
 
@@ -55,8 +56,8 @@ impl NewContact {
 /// Creates a contact with its source, its ground and the blocks that the suppression list has for its addresses.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` where nothing identifies the person, where a ground is needed and missing, and where the list closes the purpose of the
-/// ground for one of its addresses; those of [`NewGround::check`].
+/// `BAD_USER_INPUT` if nothing identifies the person, if a required ground is missing, and if the suppression list
+/// closes the ground's purpose for one of its addresses; those of [`NewGround::check`].
 pub async fn create_contact(tx: &mut Transaction, actor: &Actor, new: &NewContact) -> Result<Uuid, Error> {
     match &new.ground {
         Some(ground) => ground.check(actor, tx.now())?,
@@ -72,11 +73,11 @@ pub async fn create_contact(tx: &mut Transaction, actor: &Actor, new: &NewContac
     Ok(id)
 }
 
-/// Creates the contact of a person who confirms a sign-up, under the `id` that the link stands for. Its ground is the consent that the
-/// caller records next: what the suppression list says was declared before, so that the confirmation counts.
+/// Creates the contact of a person who confirms a sign-up, with the `id` that the link stands for. Its ground is
+/// the consent that the caller records next: entries of the suppression list are older, so the confirmation counts.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` where nothing identifies the person.
+/// `BAD_USER_INPUT` if nothing identifies the person.
 pub async fn create_contact_of_sign_up(
     tx: &mut Transaction,
     id: Uuid,
@@ -109,7 +110,7 @@ async fn create(
     insert_contacts(tx, vec![rows], CreationLog::Separate).await
 }
 
-/// Rectifies a contact (Art. 16); its consents follow the addresses that change.
+/// Rectifies a contact (Art. 16) and updates consents bound to changed addresses.
 ///
 /// # Errors
 /// As [`contacts::rectify`].
@@ -123,7 +124,7 @@ pub async fn rectify_contact(
     Ok(change.id)
 }
 
-/// Adds a contact point; what the person and the suppression list say no to is closed for it as well.
+/// Adds a contact point and applies opt-outs of the person and the suppression list to it.
 ///
 /// # Errors
 /// As [`contacts::add_point`].
@@ -137,7 +138,7 @@ pub async fn add_contact_point(
     Ok(new.contact_id)
 }
 
-/// Records a ground of a contact that exists for the caller.
+/// Records a ground of a contact that the caller can see.
 ///
 /// # Errors
 /// `NOT_FOUND`; as [`grounds::record`].
@@ -151,7 +152,7 @@ pub async fn record_ground(
     grounds::record(tx, actor, contact.id, new).await
 }
 
-/// Revokes an access token that exists for the caller.
+/// Revokes an access token that the caller can see.
 ///
 /// # Errors
 /// `NOT_FOUND`; as [`access_tokens::revoke`].

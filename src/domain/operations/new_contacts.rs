@@ -1,4 +1,5 @@
-//! New contacts with all that comes with them, written in one go: one contact of a client, or hundreds of a file. Room: domain/operations.
+//! Writes new contacts with all their rows in one go: one contact of a client, or hundreds of a file. Room:
+//! domain/operations.
 
 use std::sync::Arc;
 
@@ -20,23 +21,24 @@ pub struct NewContactRows {
     pub points: Vec<contact_point::Model>,
     /// Where its values come from.
     pub sources: Vec<provenance::Model>,
-    /// What makes it lawful to keep it.
+    /// The fact that makes it lawful to store it.
     pub ground: Option<ground::Model>,
-    /// What the suppression list says of its addresses.
+    /// Blocks from the suppression list.
     pub blocks: Vec<objection::Model>,
 }
 
 /// How the audit log describes new contacts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CreationLog {
-    /// A contact that a client creates: ground and blocks have entries of their own actions.
+    /// A contact created by a client: ground and blocks have entries with their own actions.
     Separate,
-    /// A contact of a file: every entry has the action `importContact`, and that of the contact holds its ground.
+    /// An imported contact: every entry has the action `importContact`, and that of the contact includes its
+    /// ground.
     Import,
 }
 
-/// Writes new contacts and records them. The caller has locked the identities of their addresses, and `blocks` holds what the suppression
-/// list says of these behind the lock.
+/// Writes new contacts and records them. The caller has locked the identities of their addresses, and looked up
+/// `blocks` on the suppression list under these locks.
 ///
 /// # Errors
 /// From the database; `AUDIT_UNAVAILABLE`.
@@ -61,7 +63,7 @@ fn inserts(all: &[NewContactRows]) -> RowBatch {
 }
 
 impl NewContactRows {
-    /// One entry of the contact with its first source, one of each further row.
+    /// One entry for the contact with its first source, one for each further row.
     fn entries(&self, log: CreationLog) -> Vec<Entry> {
         let separate = log == CreationLog::Separate;
         let entry = |action, object: &'static ObjectType, id: Uuid, changes| Entry {

@@ -25,12 +25,12 @@ use sea_orm::{ActiveValue::Set, EntityTrait, QueryOrder, QuerySelect, sea_query:
 /// # Errors
 /// `CONFLICT` when a published text was changed; `INTERNAL` from the database.
 pub async fn sync(app: &App, actor: &str) -> Result<(), Error> {
-    write(app, actor, &app.policy.current()).await
+    sync_tables(app, actor, &app.policy.current()).await
 }
 
 /// Why a policy is not put in force.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub enum PolicyRejected {
     /// Its files are not valid: every fault.
     #[error("{0}")]
     Files(#[from] PolicyErrors),
@@ -53,18 +53,18 @@ pub async fn reload(
     app: &App,
     actor: &str,
     read: Result<Sources, PolicyErrors>,
-) -> Result<Revisions, Refused> {
+) -> Result<Revisions, PolicyRejected> {
     let read = match read {
         Ok(sources) => Policy::load_proved(&sources, &registry::policy_objects()).await,
         Err(errors) => Err(errors),
     };
     let loaded = match read {
-        Ok(policy) => put(app, actor, policy).await,
+        Ok(policy) => apply(app, actor, policy).await,
         Err(errors) => Err(errors.into()),
     };
     match loaded {
         Ok(policy) => Ok(app.policy.replace(policy)),
-        Err(refused) => {
+        Err(error) => {
             let mut tx = audit::begin(app, Author::command(app, actor, None)).await?;
             tx.record(Entry {
                 action: "refusePolicy",
@@ -75,27 +75,27 @@ pub async fn reload(
             })
             .await?;
             tx.commit().await?;
-            Err(refused)
+            Err(error)
         }
     }
 }
 
 /// Writes a policy to the tables, if all who act still can: what a credential names and the policy does not know would close it.
-async fn put(app: &App, actor: &str, policy: Policy) -> Result<Policy, Refused> {
-    app.issuers.check(&policy).map_err(Refused::Credentials)?;
-    let strangers = access_tokens::strangers(app, &policy).await?;
-    if !strangers.is_empty() {
+async fn apply(app: &App, actor: &str, policy: Policy) -> Result<Policy, PolicyRejected> {
+    app.issuers.check(&policy).map_err(PolicyRejected::Credentials)?;
+    let unknown_tokens = access_tokens::tokens_with_unknown_names(app, &policy).await?;
+    if !unknown_tokens.is_empty() {
         let text = format!(
             "valid tokens name roles or purposes that it does not know and would be closed: {}; revoke or replace them first",
-            strangers.join(", ")
+            unknown_tokens.join(", ")
         );
-        return Err(Refused::Credentials(text));
+        return Err(PolicyRejected::Credentials(text));
     }
-    write(app, actor, &policy).await?;
+    sync_tables(app, actor, &policy).await?;
     Ok(policy)
 }
 
-async fn write(app: &App, actor: &str, policy: &Policy) -> Result<(), Error> {
+async fn sync_tables(app: &App, actor: &str, policy: &Policy) -> Result<(), Error> {
     let author =
         Author { policy_revision: policy.revision().to_owned(), ..Author::command(app, actor, None) };
     let mut tx = audit::begin(app, author).await?;

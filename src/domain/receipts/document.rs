@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::domain::receipts::{
-    load::Record,
+    load::ConsentRecord,
     vocabulary::{self, JURISDICTION, LAWFUL_BASIS, RIGHTS, SCHEMA_VERSION},
 };
 use crate::{
@@ -26,14 +26,14 @@ impl Object {
         self
     }
 
-    fn maybe(self, name: &str, value: Option<impl Into<Value>>) -> Self {
+    fn with_optional(self, name: &str, value: Option<impl Into<Value>>) -> Self {
         match value {
             Some(value) => self.with(name, value),
             None => self,
         }
     }
 
-    fn done(self) -> Value {
+    fn build(self) -> Value {
         Value::Object(self.0)
     }
 }
@@ -49,7 +49,7 @@ fn instant(at: DateTime<Utc>) -> String {
 
 /// The document without its proof.
 pub(super) fn document(
-    record: &Record,
+    record: &ConsentRecord,
     policy: &Policy,
     pages: &PublicPages,
     receipt: Uuid,
@@ -62,8 +62,8 @@ pub(super) fn document(
         .with("schema_version", SCHEMA_VERSION)
         .with("receipt_id", receipt.to_string())
         .with("issued", instant(now))
-        .maybe("pii_controllers", controller(pages))
-        .with("record", told(record, policy, pages, now))
+        .with_optional("pii_controllers", controller(pages))
+        .with("record", record_json(record, policy, pages, now))
         .0
 }
 
@@ -73,17 +73,17 @@ fn controller(pages: &PublicPages) -> Option<Value> {
     let party = Object::default()
         .with("type", "dpv:DataController")
         .with("party_name", name)
-        .maybe("party_address", pages.controller_address.as_deref())
-        .maybe("party_contact", pages.controller_contact.as_deref())
-        .maybe("party_url", pages.public_url.as_deref())
-        .maybe("privacy_policy", pages.privacy_url.as_deref());
-    Some(json!([party.done()]))
+        .with_optional("party_address", pages.controller_address.as_deref())
+        .with_optional("party_contact", pages.controller_contact.as_deref())
+        .with_optional("party_url", pages.public_url.as_deref())
+        .with_optional("privacy_policy", pages.privacy_url.as_deref());
+    Some(json!([party.build()]))
 }
 
-fn told(record: &Record, policy: &Policy, pages: &PublicPages, now: DateTime<Utc>) -> Value {
+fn record_json(record: &ConsentRecord, policy: &Policy, pages: &PublicPages, now: DateTime<Utc>) -> Value {
     let consent = &record.consent;
     let notices: Vec<Value> = record.texts.iter().map(notice).collect();
-    let events: Vec<Value> = record.events.iter().map(|one| event(one, record)).collect();
+    let events: Vec<Value> = record.events.iter().map(|item| event(item, record)).collect();
     Object::default()
         .with("id", urn(consent.id))
         .with("type", "dpv:ConsentRecord")
@@ -103,49 +103,49 @@ fn told(record: &Record, policy: &Policy, pages: &PublicPages, now: DateTime<Utc
         .with("state", record.status.to_value())
         .with("in_force", record.in_force())
         .with("status_at", instant(now))
-        .maybe("validity_until", record.state.expires_at.map(instant))
-        .maybe("review_due", record.state.review_due_at.map(instant))
-        .maybe("objected_at", record.objected_at.map(instant))
+        .with_optional("validity_until", record.state.expires_at.map(instant))
+        .with_optional("review_due", record.state.review_due_at.map(instant))
+        .with_optional("objected_at", record.objected_at.map(instant))
         .with("pii_processing", processing(record, policy, pages))
         .with("privacy_notices", notices)
         .with("events", events)
-        .done()
+        .build()
 }
 
-fn processing(record: &Record, policy: &Policy, pages: &PublicPages) -> Value {
+fn processing(record: &ConsentRecord, policy: &Policy, pages: &PublicPages) -> Value {
     let purpose = &record.purpose;
     let declared = record.declared.as_deref();
     let named = Object::default()
         .with("type", "dpv:Purpose")
         .with("code", purpose.code.as_str())
-        .maybe("purpose_type", purpose.dpv_iri.as_deref())
+        .with_optional("purpose_type", purpose.dpv_iri.as_deref())
         .with("title", json!({"de": purpose.title_de, "en": purpose.title_en}))
         .with("description", json!({"de": purpose.description_de, "en": purpose.description_en}));
     let storage = Object::default()
         .with("type", "dpv:StorageCondition")
-        .maybe("validity_period", declared.and_then(|purpose| purpose.validity.as_deref()))
-        .maybe("retention_period", declared.and_then(|purpose| purpose.retention.as_deref()));
+        .with_optional("validity_period", declared.and_then(|purpose| purpose.validity.as_deref()))
+        .with_optional("retention_period", declared.and_then(|purpose| purpose.retention.as_deref()));
     let recipients = declared.map(|purpose| purpose.recipients.clone()).unwrap_or_default();
     let withdrawal = Object::default()
         .with("type", "dpv:WithdrawConsent")
-        .maybe("url", pages.url("link").filter(|_| pages.enabled))
-        .maybe("party_contact", pages.controller_contact.as_deref());
+        .with_optional("url", pages.url("link").filter(|_| pages.enabled))
+        .with_optional("party_contact", pages.controller_contact.as_deref());
     Object::default()
         .with("type", "dpv:Process")
-        .with("purpose", named.done())
+        .with("purpose", named.build())
         .with("lawful_basis", LAWFUL_BASIS)
         .with("pii_information", personal_data(record, policy))
         .with("processing_method", json!(["dpv:Store", "dpv:Use"]))
-        .with("storage", storage.done())
+        .with("storage", storage.build())
         .with("jurisdiction", JURISDICTION)
         .with("recipient_third_parties", recipients)
-        .with("withdrawal_method", withdrawal.done())
+        .with("withdrawal_method", withdrawal.build())
         .with("privacy_rights", json!(RIGHTS))
-        .done()
+        .build()
 }
 
 /// The kinds of personal data that anybody may read for the purpose by this consent, from what is enforced; with the fields.
-fn personal_data(record: &Record, policy: &Policy) -> Vec<Value> {
+fn personal_data(record: &ConsentRecord, policy: &Policy) -> Vec<Value> {
     let tables = policy.roles().iter().filter_map(|role| {
         // A purpose that has vanished from the policy is one that nobody may read for.
         policy.table(std::slice::from_ref(role), &record.purpose.code, None).ok()
@@ -186,26 +186,26 @@ fn notice(text: &consent_text::Model) -> Value {
     })
 }
 
-fn event(event: &consent_event::Model, record: &Record) -> Value {
+fn event(event: &consent_event::Model, record: &ConsentRecord) -> Value {
     let text = event.consent_text_id.and_then(|id| record.texts.iter().find(|text| text.id == id));
     Object::default()
         .with("id", urn(event.id))
         .with("event_type", event.kind.to_value())
         .with("event_state", vocabulary::event_state(event.kind))
-        .maybe("event_time", event.declared_at.map(instant))
+        .with_optional("event_time", event.declared_at.map(instant))
         .with("recorded_time", instant(event.recorded_at))
-        .maybe("entity_id", vocabulary::entity(event.kind))
+        .with_optional("entity_id", vocabulary::entity(event.kind))
         .with("recorded_by", event.actor.as_str())
         .with("channel", record.consent.channel.to_value())
-        .maybe("source", event.source.as_deref())
-        .maybe("address", event.address.as_deref())
-        .maybe("proof_kind", event.proof.as_deref())
-        .maybe("evidence", event.evidence.as_deref())
-        .maybe("privacy_notice", text.map(|text| urn(text.id)))
-        .maybe("language", text.map(|text| text.language.as_str()))
-        .maybe("version", text.map(|text| text.version.as_str()))
-        .maybe("sha256", text.map(|text| text.sha256.as_str()))
-        .maybe("validity_until", event.expires_at.map(instant))
-        .maybe("review_due", event.review_due_at.map(instant))
-        .done()
+        .with_optional("source", event.source.as_deref())
+        .with_optional("address", event.address.as_deref())
+        .with_optional("proof_kind", event.proof.as_deref())
+        .with_optional("evidence", event.evidence.as_deref())
+        .with_optional("privacy_notice", text.map(|text| urn(text.id)))
+        .with_optional("language", text.map(|text| text.language.as_str()))
+        .with_optional("version", text.map(|text| text.version.as_str()))
+        .with_optional("sha256", text.map(|text| text.sha256.as_str()))
+        .with_optional("validity_until", event.expires_at.map(instant))
+        .with_optional("review_due", event.review_due_at.map(instant))
+        .build()
 }

@@ -4,13 +4,13 @@ use askama::Template;
 use serde_json::Value;
 
 use crate::base::error::Error;
-use crate::domain::receipts::labels::Words;
+use crate::domain::receipts::labels::Labels;
 
 #[derive(Template)]
 #[template(path = "record.html")]
 struct Page<'d> {
     lang: &'d str,
-    w: &'d Words,
+    w: &'d Labels,
     receipt: &'d str,
     issued: String,
     controller: Option<Controller<'d>>,
@@ -101,12 +101,12 @@ fn list<'d>(value: &'d Value, name: &str) -> &'d [Value] {
 }
 
 /// An instant as people read it; that it is UTC stands with it.
-fn shown(instant: &str) -> String {
+fn readable_instant(instant: &str) -> String {
     instant.replacen('T', " ", 1).replacen('Z', " UTC (+00:00)", 1)
 }
 
 fn time(value: &Value, name: &str) -> Option<String> {
-    text(value, name).map(shown)
+    text(value, name).map(readable_instant)
 }
 
 /// The receipt `document`, made by [`super::document`], as a page to be printed, in German (`de`) or English (`en`).
@@ -114,19 +114,20 @@ fn time(value: &Value, name: &str) -> Option<String> {
 /// # Errors
 /// `BAD_USER_INPUT` for another language.
 pub fn html(document: &Value, language: &str) -> Result<String, Error> {
-    let words = Words::of(language).ok_or_else(|| Error::bad_input("`language` must be de or en"))?;
+    let labels =
+        Labels::for_language(language).ok_or_else(|| Error::bad_input("`language` must be de or en"))?;
     let record = document.get("record").unwrap_or(&Value::Null);
     let signed = serde_json::to_string_pretty(document).map_err(|_| Error::internal("a receipt as text"))?;
     let page = Page {
         lang: language,
-        w: words,
+        w: labels,
         receipt: text(document, "receipt_id").unwrap_or_default(),
         issued: time(document, "issued").unwrap_or_default(),
         controller: list(document, "pii_controllers").first().map(controller),
-        declaration: declaration(record, words),
-        purpose: purpose(record, words, language),
+        declaration: declaration(record, labels),
+        purpose: purpose(record, labels, language),
         texts: list(record, "privacy_notices").iter().map(wording).collect(),
-        events: list(record, "events").iter().map(|one| event(one, words)).collect(),
+        events: list(record, "events").iter().map(|item| event(item, labels)).collect(),
         proof: proof(document),
         signed,
     };
@@ -142,47 +143,48 @@ fn controller(party: &Value) -> Controller<'_> {
     }
 }
 
-fn declaration<'d>(record: &'d Value, words: &'d Words) -> Declaration<'d> {
+fn declaration<'d>(record: &'d Value, labels: &'d Labels) -> Declaration<'d> {
     let events = list(record, "events");
     let last = |kinds: &'static [&'static str]| {
         events
             .iter()
             .rev()
-            .filter(move |one| text(one, "event_type").is_some_and(|kind| kinds.contains(&kind)))
+            .filter(move |item| text(item, "event_type").is_some_and(|kind| kinds.contains(&kind)))
     };
     let declared = last(&["GRANTED", "CONFIRMED", "RENEWED"]).next();
-    let confirmed = declared.filter(|one| text(one, "event_type") == Some("CONFIRMED"));
+    let confirmed = declared.filter(|item| text(item, "event_type") == Some("CONFIRMED"));
     // The sign-up that was confirmed: the last before it.
-    let until = confirmed.and_then(|one| text(one, "event_time"));
-    let signed_up = confirmed.and_then(|_| last(&["REQUESTED"]).find(|one| text(one, "event_time") <= until));
+    let until = confirmed.and_then(|item| text(item, "event_time"));
+    let signed_up =
+        confirmed.and_then(|_| last(&["REQUESTED"]).find(|item| text(item, "event_time") <= until));
     // A confirmation need not repeat what the sign-up said.
-    let said = |name: &str| {
-        let own = declared.and_then(|one| text(one, name));
-        own.or_else(|| signed_up.and_then(|one| text(one, name)))
+    let detail = |name: &str| {
+        let own = declared.and_then(|item| text(item, name));
+        own.or_else(|| signed_up.and_then(|item| text(item, name)))
     };
     let status = text(record, "status").unwrap_or_default();
     Declaration {
         record: text(record, "record_id").unwrap_or_default(),
         person: text(record, "pii_principal_id").unwrap_or_default(),
-        address: said("address").or_else(|| events.iter().rev().find_map(|one| text(one, "address"))),
-        channel: words.channel_word(text(record, "channel").unwrap_or_default()),
-        status: words.state(status),
+        address: detail("address").or_else(|| events.iter().rev().find_map(|item| text(item, "address"))),
+        channel: labels.channel_word(text(record, "channel").unwrap_or_default()),
+        status: labels.state(status),
         state: text(record, "state").unwrap_or_default(),
         status_at: time(record, "status_at").unwrap_or_default(),
         in_force: record.get("in_force") == Some(&Value::Bool(true)),
         objected_at: time(record, "objected_at"),
         valid_until: time(record, "validity_until"),
         review_due: time(record, "review_due"),
-        signed_up: signed_up.and_then(|one| time(one, "event_time")),
-        confirmed: confirmed.and_then(|one| time(one, "event_time")),
-        declared: declared.filter(|_| confirmed.is_none()).and_then(|one| time(one, "event_time")),
-        source: said("source"),
-        proof: said("proof_kind"),
-        evidence: said("evidence"),
+        signed_up: signed_up.and_then(|item| time(item, "event_time")),
+        confirmed: confirmed.and_then(|item| time(item, "event_time")),
+        declared: declared.filter(|_| confirmed.is_none()).and_then(|item| time(item, "event_time")),
+        source: detail("source"),
+        proof: detail("proof_kind"),
+        evidence: detail("evidence"),
     }
 }
 
-fn purpose<'d>(record: &'d Value, words: &Words, language: &str) -> Purpose<'d> {
+fn purpose<'d>(record: &'d Value, labels: &Labels, language: &str) -> Purpose<'d> {
     let nothing = &Value::Null;
     let processing = record.get("pii_processing").unwrap_or(nothing);
     let part = |name: &str| processing.get(name).unwrap_or(nothing);
@@ -196,7 +198,7 @@ fn purpose<'d>(record: &'d Value, words: &Words, language: &str) -> Purpose<'d> 
         code: text(named, "code").unwrap_or_default(),
         title: localised("title"),
         description: localised("description"),
-        data: data.map(|category| words.category(category)).collect::<Vec<_>>().join(", "),
+        data: data.map(|category| labels.category(category)).collect::<Vec<_>>().join(", "),
         recipients: recipients.join(", "),
         validity: text(part("storage"), "validity_period"),
         retention: text(part("storage"), "retention_period"),
@@ -214,15 +216,15 @@ fn wording(notice: &Value) -> Text<'_> {
     }
 }
 
-fn event<'d>(event: &'d Value, words: &'d Words) -> Event<'d> {
+fn event<'d>(event: &'d Value, labels: &'d Labels) -> Event<'d> {
     let kind = text(event, "event_type").unwrap_or_default();
     Event {
-        name: words.event(kind, text(event, "event_state").unwrap_or_default()),
+        name: labels.event(kind, text(event, "event_state").unwrap_or_default()),
         kind,
         time: time(event, "event_time"),
         recorded: time(event, "recorded_time").unwrap_or_default(),
         recorded_by: text(event, "recorded_by").unwrap_or_default(),
-        channel: words.channel_word(text(event, "channel").unwrap_or_default()),
+        channel: labels.channel_word(text(event, "channel").unwrap_or_default()),
         source: text(event, "source"),
         address: text(event, "address"),
         proof: text(event, "proof_kind"),

@@ -1,7 +1,7 @@
 //! What the printable record says, in German and in English. Room: domain/receipts.
 
 /// The labels of one language.
-pub(super) struct Words {
+pub(super) struct Labels {
     pub(super) title: &'static str,
     pub(super) intro: &'static str,
     pub(super) record: &'static str,
@@ -63,9 +63,9 @@ pub(super) struct Words {
     categories: [&'static str; 7],
 }
 
-impl Words {
+impl Labels {
     /// The words of a language; `None` where there are none.
-    pub(super) fn of(language: &str) -> Option<&'static Self> {
+    pub(super) fn for_language(language: &str) -> Option<&'static Self> {
         match language {
             "de" => Some(&GERMAN),
             "en" => Some(&ENGLISH),
@@ -107,12 +107,12 @@ impl Words {
     }
 }
 
-fn word(name: &str, names: &[&str], words: &[&'static str]) -> &'static str {
-    let found = names.iter().zip(words).find(|(known, _)| **known == name);
+fn word(name: &str, names: &[&str], labels: &[&'static str]) -> &'static str {
+    let found = names.iter().zip(labels).find(|(known, _)| **known == name);
     found.map_or("", |(_, word)| *word)
 }
 
-static GERMAN: Words = Words {
+static GERMAN: Labels = Labels {
     title: "Nachweis einer Einwilligung",
     intro: "Dieser Nachweis enthält die konkrete Erklärung der betroffenen Person vollständig (Art. 7 Abs. 1 DSGVO): den Wortlaut, wann, wo und auf welchem Weg sie erklärt wurde, und alles, was danach mit ihr geschah. Alle Zeiten sind UTC.",
     record: "Nummer der Einwilligung",
@@ -191,7 +191,7 @@ static GERMAN: Words = Words {
     ],
 };
 
-static ENGLISH: Words = Words {
+static ENGLISH: Labels = Labels {
     title: "Record of a consent",
     intro: "This record holds the concrete declaration of the data subject in full (Art. 7(1) GDPR): its wording, when, where and by which way it was declared, and all that happened to it since. All times are UTC.",
     record: "Number of the consent",

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A consent with everything that is told of it.
-pub(super) struct Record {
+pub(super) struct ConsentRecord {
     pub(super) consent: consent::Model,
     pub(super) purpose: purpose::Model,
     /// What the policy in force says of the purpose, if it knows it still.
@@ -35,7 +35,7 @@ pub(super) struct Record {
     pub(super) objected_at: Option<DateTime<Utc>>,
 }
 
-impl Record {
+impl ConsentRecord {
     /// Whether it permits processing.
     pub(super) fn in_force(&self) -> bool {
         self.status == ConsentStatus::Granted && self.objected_at.is_none()
@@ -55,12 +55,12 @@ impl Record {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub(super) async fn record<C: ConnectionTrait>(
+pub(super) async fn load_record<C: ConnectionTrait>(
     connection: &C,
     policy: &Policy,
     id: Uuid,
     now: DateTime<Utc>,
-) -> Result<Option<Record>, Error> {
+) -> Result<Option<ConsentRecord>, Error> {
     let Some(consent) = consent::Entity::find_by_id(id).one(connection).await? else { return Ok(None) };
     let purpose = purpose::Entity::find_by_id(consent.purpose_code.clone()).one(connection).await?;
     let Some(purpose) = purpose else { return Err(Error::internal("a consent without its purpose")) };
@@ -70,14 +70,14 @@ pub(super) async fn record<C: ConnectionTrait>(
     let texts: BTreeSet<Uuid> = events.iter().filter_map(|event| event.consent_text_id).collect();
     let texts = consent_text::Entity::find().filter(consent_text::Column::Id.is_in(texts));
     let mut texts = texts.all(connection).await?;
-    texts.sort_by(|one, other| {
+    texts.sort_by(|left, right| {
         let key =
             |text: &consent_text::Model| (text.published_at, text.version.clone(), text.language.clone());
-        key(one).cmp(&key(other))
+        key(left).cmp(&key(right))
     });
     let state = project(&events);
-    let objected_at = objected(connection, &consent, &purpose, &state).await?;
-    Ok(Some(Record {
+    let objected_at = latest_objection(connection, &consent, &purpose, &state).await?;
+    Ok(Some(ConsentRecord {
         declared: policy.purpose(&consent.purpose_code).cloned(),
         status: status_at(&events, now),
         consent,
@@ -91,7 +91,7 @@ pub(super) async fn record<C: ConnectionTrait>(
 
 /// The latest objection to the purpose or its group, or block of the address, that was not made before the declaration; one that ended
 /// when it began never held. The row rule says the same. What is a block is told apart by the second value.
-async fn objected<C: ConnectionTrait>(
+async fn latest_objection<C: ConnectionTrait>(
     connection: &C,
     consent: &consent::Model,
     purpose: &purpose::Model,
@@ -103,12 +103,15 @@ async fn objected<C: ConnectionTrait>(
         .filter(objection::Column::PurposeCode.is_in(codes))
         .all(connection)
         .await?;
-    let meant = |one: &objection::Model| {
+    let can_end_consent = |objection: &objection::Model| {
         // A list of others stops what has no consent alone.
-        one.kind != StopKind::ExternalList && one.channel.is_none_or(|channel| channel == consent.channel)
+        objection.kind != StopKind::ExternalList
+            && objection.channel.is_none_or(|channel| channel == consent.channel)
     };
-    let objections = objections.into_iter().filter(meant);
-    let held = objections.filter(|one| one.ended_at.is_none_or(|end| end > one.objected_at));
-    let against = held.filter(|one| state.declared_at.is_none_or(|declared| one.objected_at >= declared));
-    Ok(against.map(|one| one.objected_at).max())
+    let objections = objections.into_iter().filter(can_end_consent);
+    let had_effect =
+        objections.filter(|objection| objection.ended_at.is_none_or(|end| end > objection.objected_at));
+    let effective = had_effect
+        .filter(|objection| state.declared_at.is_none_or(|declared| objection.objected_at >= declared));
+    Ok(effective.map(|objection| objection.objected_at).max())
 }

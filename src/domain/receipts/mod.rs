@@ -38,8 +38,8 @@ pub async fn document<C: ConnectionTrait>(
     consent: Uuid,
 ) -> Result<Option<Value>, Error> {
     let (policy, now) = (app.policy.current(), app.now());
-    let Some(record) = load::record(connection, &policy, consent, now).await? else { return Ok(None) };
+    let Some(record) = load::load_record(connection, &policy, consent, now).await? else { return Ok(None) };
     let unsigned = document::document(&record, &policy, &app.pages, app.new_id(), now);
-    let ring = audit::installation_keys(app).await?;
-    signatures::sign(unsigned, ring, &app.pages, now).map(Some)
+    let installation_keys = audit::installation_keys(app).await?;
+    signatures::sign(unsigned, installation_keys, &app.pages, now).map(Some)
 }

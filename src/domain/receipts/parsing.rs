@@ -15,8 +15,8 @@ use crate::base::error::{Code, Error};
 /// # Errors
 /// `BAD_USER_INPUT` for what is no JSON, `CONFLICT` for a name that stands twice in an object.
 pub fn parse(bytes: &[u8]) -> Result<Value, Error> {
-    let parsed = serde_json::from_slice::<Strict>(bytes);
-    parsed.map(|Strict(value)| value).map_err(|error| {
+    let parsed = serde_json::from_slice::<NoDuplicateKeys>(bytes);
+    parsed.map(|NoDuplicateKeys(value)| value).map_err(|error| {
         if error.is_data() {
             return Error::new(Code::Conflict, "a name stands twice in one of its objects");
         }
@@ -24,9 +24,9 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Error> {
     })
 }
 
-struct Strict(Value);
+struct NoDuplicateKeys(Value);
 
-impl<'de> Deserialize<'de> for Strict {
+impl<'de> Deserialize<'de> for NoDuplicateKeys {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Values).map(Self)
     }
@@ -67,7 +67,7 @@ impl<'de> Visitor<'de> for Values {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(Strict(item)) = items.next_element()? {
+        while let Some(NoDuplicateKeys(item)) = items.next_element()? {
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -75,7 +75,7 @@ impl<'de> Visitor<'de> for Values {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
-        while let Some((name, Strict(value))) = members.next_entry::<String, Strict>()? {
+        while let Some((name, NoDuplicateKeys(value))) = members.next_entry::<String, NoDuplicateKeys>()? {
             if object.insert(name, value).is_some() {
                 return Err(A::Error::custom("a name stands twice"));
             }

@@ -42,7 +42,7 @@ impl PublicKey {
     }
 
     /// The key of a JSON Web Key; `None` for what is no Ed25519 key. Its name is computed, not believed.
-    fn of(jwk: &Value) -> Option<Self> {
+    fn from_jwk(jwk: &Value) -> Option<Self> {
         let is = |name: &str, word: &str| jwk.get(name).and_then(Value::as_str) == Some(word);
         if !is("kty", "OKP") || !is("crv", "Ed25519") {
             return None;
@@ -60,16 +60,17 @@ fn multibase(bytes: &[u8]) -> String {
     format!("z{}", bs58::encode(bytes).into_string())
 }
 
-fn pair(ring: &InstallationKeys) -> Result<Ed25519KeyPair, Error> {
-    Ed25519KeyPair::from_seed_unchecked(&ring.signing).map_err(|_| Error::internal("the key of receipts"))
+fn key_pair(installation_keys: &InstallationKeys) -> Result<Ed25519KeyPair, Error> {
+    Ed25519KeyPair::from_seed_unchecked(&installation_keys.signing)
+        .map_err(|_| Error::internal("the key of receipts"))
 }
 
-fn public(pair: &Ed25519KeyPair) -> PublicKey {
+fn public_key(pair: &Ed25519KeyPair) -> PublicKey {
     PublicKey::new(pair.public_key().as_ref())
 }
 
 /// The name of a key as proofs tell it: where it is published, as far as that is known.
-fn method(pages: &PublicPages, kid: &str) -> String {
+fn verification_method(pages: &PublicPages, kid: &str) -> String {
     match &pages.public_url {
         Some(url) => format!("{url}{KEYS_PATH}#{kid}"),
         None => format!("{NAMELESS}{kid}"),
@@ -81,9 +82,9 @@ fn method(pages: &PublicPages, kid: &str) -> String {
 ///
 /// # Errors
 /// `INTERNAL` for a key that cannot be used.
-pub fn published_keys(ring: &InstallationKeys, pages: &PublicPages) -> Result<Value, Error> {
-    let key = public(&pair(ring)?);
-    let (method, multibase) = (method(pages, &key.kid), key.multibase());
+pub fn published_keys(installation_keys: &InstallationKeys, pages: &PublicPages) -> Result<Value, Error> {
+    let key = public_key(&key_pair(installation_keys)?);
+    let (method, multibase) = (verification_method(pages, &key.kid), key.multibase());
     let controller = method.split('#').next().unwrap_or_default();
     Ok(json!({
         "@context": ["https://www.w3.org/ns/cid/v1"],
@@ -109,16 +110,16 @@ pub fn published_keys(ring: &InstallationKeys, pages: &PublicPages) -> Result<Va
 /// `INTERNAL` for a key that cannot be used.
 pub(super) fn sign(
     mut document: Map<String, Value>,
-    ring: &InstallationKeys,
+    installation_keys: &InstallationKeys,
     pages: &PublicPages,
     at: DateTime<Utc>,
 ) -> Result<Value, Error> {
-    let pair = pair(ring)?;
+    let pair = key_pair(installation_keys)?;
     let mut proof = Map::from_iter([
         ("type".to_owned(), KIND.into()),
         ("cryptosuite".to_owned(), SUITE.into()),
         ("created".to_owned(), at.to_rfc3339_opts(SecondsFormat::Micros, true).into()),
-        ("verificationMethod".to_owned(), method(pages, &public(&pair).kid).into()),
+        ("verificationMethod".to_owned(), verification_method(pages, &public_key(&pair).kid).into()),
         ("proofPurpose".to_owned(), INTENT.into()),
     ]);
     // Data Integrity EdDSA Cryptosuites 1.0, 3.3.1: the proof has the context of the document.
@@ -139,7 +140,7 @@ fn hashes(document: &Map<String, Value>, proof: &Map<String, Value>) -> Result<V
 }
 
 /// Why a receipt is not believed.
-fn doubt(message: &str) -> Error {
+fn invalid_receipt(message: &str) -> Error {
     Error::new(Code::Conflict, message)
 }
 
@@ -148,32 +149,32 @@ fn doubt(message: &str) -> Error {
 /// # Errors
 /// `CONFLICT` where it is not as it was signed, and for a proof that is missing or of another kind.
 pub fn verify(document: &Value, keys: &Value) -> Result<PublicKey, Error> {
-    let proof = document.get("proof").ok_or_else(|| doubt("it has no proof"))?;
+    let proof = document.get("proof").ok_or_else(|| invalid_receipt("it has no proof"))?;
     let method = proof.get("verificationMethod").and_then(Value::as_str).unwrap_or_default();
     let kid = match method.strip_prefix(NAMELESS) {
         Some(kid) => kid,
         None => method.split_once('#').map_or("", |(_, kid)| kid),
     };
-    let listed = keys.get("keys").and_then(Value::as_array);
-    let listed = listed.ok_or_else(|| doubt("the keys are no JSON Web Key Set"))?;
-    let known = listed.iter().filter_map(PublicKey::of).find(|key| key.kid == kid);
+    let published = keys.get("keys").and_then(Value::as_array);
+    let published = published.ok_or_else(|| invalid_receipt("the keys are no JSON Web Key Set"))?;
+    let key = published.iter().filter_map(PublicKey::from_jwk).find(|key| key.kid == kid);
     // What kind of proof it is comes first: a name of another kind may be anything.
     check_kind(proof)?;
-    let key = known.ok_or_else(|| doubt("it is signed with a key that is not known"))?;
+    let key = key.ok_or_else(|| invalid_receipt("it is signed with a key that is not known"))?;
     check(document, &key)?;
     Ok(key)
 }
 
 fn check_kind(proof: &Value) -> Result<(), Error> {
     let Value::Object(proof) = proof else {
-        return Err(doubt("it must have a single proof"));
+        return Err(invalid_receipt("it must have a single proof"));
     };
     let is = |name: &str, word: &str| proof.get(name).and_then(Value::as_str) == Some(word);
     if !is("type", KIND) || !is("cryptosuite", SUITE) {
-        return Err(doubt("its proof is not of the suite `eddsa-jcs-2022`"));
+        return Err(invalid_receipt("its proof is not of the suite `eddsa-jcs-2022`"));
     }
     if !is("proofPurpose", INTENT) {
-        return Err(doubt("its proof is for something else"));
+        return Err(invalid_receipt("its proof is for something else"));
     }
     Ok(())
 }
@@ -183,9 +184,9 @@ fn check_kind(proof: &Value) -> Result<(), Error> {
 /// # Errors
 /// `CONFLICT` where it is not.
 pub(super) fn check(document: &Value, key: &PublicKey) -> Result<(), Error> {
-    let changed = || doubt("it is not as it was signed");
+    let changed = || invalid_receipt("it is not as it was signed");
     let mut document = document.as_object().ok_or_else(changed)?.clone();
-    let proof = document.shift_remove("proof").ok_or_else(|| doubt("it has no proof"))?;
+    let proof = document.shift_remove("proof").ok_or_else(|| invalid_receipt("it has no proof"))?;
     check_kind(&proof)?;
     let Value::Object(mut proof) = proof else { return Err(changed()) };
     if proof.get("@context") != document.get("@context") {
@@ -222,7 +223,7 @@ mod tests {
     /// RFC 8032, 7.1, tests 1 and 3; RFC 8037, A.3 has the thumbprint of the first key.
     #[test]
     fn the_vectors_of_the_rfcs() {
-        let first = pair(&ring(
+        let first = key_pair(&ring(
             &hex::decode("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60").unwrap(),
         ))
         .unwrap();
@@ -234,8 +235,8 @@ mod tests {
             first.sign(b"").as_ref(),
             hex::decode("e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b").unwrap()
         );
-        assert_eq!(public(&first).kid, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
-        let third = pair(&ring(
+        assert_eq!(public_key(&first).kid, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+        let third = key_pair(&ring(
             &hex::decode("c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7").unwrap(),
         ))
         .unwrap();
@@ -273,8 +274,8 @@ mod tests {
     /// Data Integrity EdDSA Cryptosuites 1.0, B.3: keys, both hashes and the signature.
     #[test]
     fn the_vector_of_the_suite() {
-        let pair = pair(&ring(&multikey("z3u2en7t5LR2WtQH5PfFqMqwVHBeXouLzo6haApm8XHqvjxq"))).unwrap();
-        let key = public(&pair);
+        let pair = key_pair(&ring(&multikey("z3u2en7t5LR2WtQH5PfFqMqwVHBeXouLzo6haApm8XHqvjxq"))).unwrap();
+        let key = public_key(&pair);
         assert_eq!(key.multibase(), "z6MkrJVnaZkeFzdQyMZu1cgjg7k1pZZ6pvBQ7XJPt4swbTQ2");
         let (mut document, mut proof) = official();
         let signed = hashes(&document, &proof).unwrap();
@@ -305,11 +306,11 @@ mod tests {
 
     #[test]
     fn what_is_signed_is_verified_and_nothing_else() {
-        let (ring, pages) = (ring(&[3; 32]), PublicPages::default());
+        let (installation_keys, pages) = (ring(&[3; 32]), PublicPages::default());
         let (document, _) = official();
         let at = "2026-11-02T09:00:00.123456Z".parse().unwrap();
-        let signed = sign(document, &ring, &pages, at).unwrap();
-        let keys = published_keys(&ring, &pages).unwrap();
+        let signed = sign(document, &installation_keys, &pages, at).unwrap();
+        let keys = published_keys(&installation_keys, &pages).unwrap();
         let kid = keys["keys"][0]["kid"].as_str().unwrap().to_owned();
         assert_eq!(signed["proof"]["verificationMethod"], format!("urn:zweck:key:{kid}"));
         assert_eq!(verify(&signed, &keys).unwrap().kid, kid);
@@ -343,7 +344,9 @@ mod tests {
         let mut elsewhere = signed.clone();
         elsewhere["proof"]["verificationMethod"] = format!("https://crm.example{KEYS_PATH}#{kid}").into();
         assert_eq!(verify(&elsewhere, &keys).unwrap_err().message, changed);
-        let other = published_keys(&InstallationKeys { signing: [4; 32], ..ring.clone() }, &pages).unwrap();
+        let other =
+            published_keys(&InstallationKeys { signing: [4; 32], ..installation_keys.clone() }, &pages)
+                .unwrap();
         let mut lying = other.clone();
         lying["keys"][0]["kid"] = kid.into();
         assert_eq!(verify(&signed, &lying).unwrap_err().message, unknown);

@@ -1,4 +1,5 @@
-//! For which purposes recipients got personal data: noted before it leaves (Art. 5(2), 19). Room: domain/recipients.
+//! Records which recipients receive personal data for which purpose, before it leaves (Art. 5(2), 19). Room:
+//! domain/recipients.
 
 use std::{
     collections::HashMap,
@@ -16,34 +17,36 @@ use crate::{
     base::error::{Code, Error},
 };
 
-/// How long a note is good for.
+/// How long a record covers further reads.
 const NOTE_TTL: TimeDelta = TimeDelta::days(1);
-/// How long this process takes its own note for granted. A database that was restored meanwhile has it again after that.
+/// How long this process relies on its own record. After that, a database restored meanwhile gets it again.
 const CACHE_TTL: TimeDelta = TimeDelta::hours(1);
 
-/// What this process has noted of late: it saves statements and decides nothing.
+/// Recent records of this process: they save statements and decide nothing.
 #[derive(Debug, Default)]
 pub struct Uses(Mutex<HashMap<(Uuid, String), DateTime<Utc>>>);
 
 impl Uses {
-    /// Notes that the recipient whose credential it is reads for its purpose, before anything is read. Other callers cost nothing.
+    /// Records that the recipient of this credential reads for its purpose, before anything is read. For other
+    /// callers it does nothing.
     ///
-    /// A no that is being declared is waited for, so that it is either seen by what is read afterwards or finds the note.
+    /// It waits for an opt-out being declared, which is then either visible to the reads that follow, or finds this
+    /// record.
     ///
     /// # Errors
-    /// `AUDIT_UNAVAILABLE` when it cannot be noted: then nothing may be told.
+    /// `AUDIT_UNAVAILABLE` if it cannot be recorded: then no data may be disclosed.
     pub async fn note(&self, app: &App, actor: &Actor) -> Result<(), Error> {
         let (Some(recipient), Some(purpose)) = (actor.recipient, &actor.purpose) else { return Ok(()) };
         let (now, key) = (app.now(), (recipient, purpose.code.clone()));
         let cached = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
-        // A clock that was set back makes no note older than it is.
+        // A clock that was set back must not extend a record.
         if cached.is_some_and(|at| at <= now && now - at < CACHE_TTL) {
             return Ok(());
         }
         audit::with_retry(|| record_use(app, recipient, &purpose.code, now))
             .await
             .map_err(|_| not_recorded())?;
-        // Before the data leaves: a note that is lost with the power would tell nobody a later no.
+        // Before the data leaves: a record lost in a power failure would hide this recipient from a later opt-out.
         app.db.flush().await.map_err(|_| not_recorded())?;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, now);
         Ok(())
@@ -54,7 +57,7 @@ fn not_recorded() -> Error {
     Error::new(Code::AuditUnavailable, "who gets this cannot be noted; nothing is told")
 }
 
-/// One statement, which is a transaction of its own. The row is renewed where it would not outlast what this process takes for granted.
+/// One statement, a transaction of its own. The row is renewed if it would expire before this process's cache.
 async fn record_use(app: &App, recipient: Uuid, purpose: &str, now: DateTime<Utc>) -> Result<(), Error> {
     let backend = app.db.backend();
     let columns = "recipient_use (recipient_id, purpose_code, first_at, until_at)";

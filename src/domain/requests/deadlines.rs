@@ -5,7 +5,7 @@ use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, Utc, Weekda
 /// The instant at which the month after `received` has ended: midnight (UTC) after the same date of the following month,
 /// else its last day; a last day on a weekend moves to the Monday after it. Public holidays are not known here, so that a
 /// period never ends too late. `None` beyond the calendar.
-pub fn due(received: DateTime<Utc>) -> Option<DateTime<Utc>> {
+pub fn due_at(received: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let last = working_day(received.date_naive().checked_add_months(Months::new(1))?)?;
     Some(last.succ_opt()?.and_time(NaiveTime::MIN).and_utc())
 }
@@ -36,8 +36,8 @@ mod tests {
             // A Sunday moves to Monday.
             ("2026-10-29T12:00:00Z", "2026-12-01T00:00:00Z"),
         ] {
-            assert_eq!(due(received.parse().unwrap()), Some(ended.parse().unwrap()), "{received}");
+            assert_eq!(due_at(received.parse().unwrap()), Some(ended.parse().unwrap()), "{received}");
         }
-        assert_eq!(due(DateTime::<Utc>::MAX_UTC), None);
+        assert_eq!(due_at(DateTime::<Utc>::MAX_UTC), None);
     }
 }

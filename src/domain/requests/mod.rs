@@ -10,7 +10,7 @@ use entity::{
 use sea_orm::{EntityTrait, QuerySelect};
 use uuid::Uuid;
 
-pub use deadlines::due;
+pub use deadlines::due_at;
 
 use crate::{
     audit::{ChangeSet, Entry, Transaction},
@@ -68,11 +68,11 @@ pub async fn open(tx: &mut Transaction, actor: &Actor, new: &NewRequest) -> Resu
     if new.purpose.as_ref().is_some_and(|code| actor.policy.purpose(code).is_none()) {
         return Err(Error::bad_input("there is no such purpose").with_input_path("input.purpose"));
     }
-    let foreign = actor
+    let is_other_purpose = actor
         .purpose
         .as_ref()
         .is_some_and(|own| !own.sees_all && new.purpose.as_ref().is_some_and(|code| *code != own.code));
-    if foreign {
+    if is_other_purpose {
         let message = "requests about other purposes may not be opened for this purpose";
         return Err(Error::new(Code::Forbidden, message).with_input_path("input.purpose"));
     }
@@ -96,7 +96,7 @@ pub async fn open(tx: &mut Transaction, actor: &Actor, new: &NewRequest) -> Resu
             contacts::lock(tx, actor, new.contact_id).await?;
         }
     }
-    let due_at = due(received_at).ok_or_else(|| {
+    let due_at = due_at(received_at).ok_or_else(|| {
         Error::bad_input("`receivedAt` is not a possible time").with_input_path("input.receivedAt")
     })?;
     let model = Model {
@@ -130,12 +130,12 @@ pub async fn cancel(
     id: Uuid,
     reason: Option<String>,
 ) -> Result<(), Error> {
-    let unknown = || Error::new(Code::NotFound, "there is no such request");
+    let not_found = || Error::new(Code::NotFound, "there is no such request");
     // The request itself is locked: it may outlive its contact.
     let found = Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?;
-    let before = found.ok_or_else(unknown)?;
+    let before = found.ok_or_else(not_found)?;
     if !tx.can_see(actor, &PRIVACY_REQUEST, id).await? {
-        return Err(unknown());
+        return Err(not_found());
     }
     match before.status {
         RequestStatus::Cancelled => {

@@ -38,7 +38,7 @@ pub struct Choice {
 
 /// A choice as it is kept until it is confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Chosen {
+pub(super) struct StoredChoice {
     pub(super) purpose: String,
     pub(super) channel: String,
     pub(super) text: Uuid,

@@ -24,78 +24,80 @@ const MAX_BIND_VALUES: usize = 500;
 ///
 /// # Errors
 /// `INTERNAL` from the database, or where a row was passed over; what was deleted before that stays so.
-pub async fn sweep(app: &App) -> Result<u64, Error> {
-    let sign_ups = each(app, Due::SignUps).await;
-    let links = [each(app, Due::FreshLinks).await, each(app, Due::Addresses).await];
+pub async fn delete_expired(app: &App) -> Result<u64, Error> {
+    let sign_ups = delete_in_batches(app, Expired::SignUps).await;
+    let links =
+        [delete_in_batches(app, Expired::FreshLinks).await, delete_in_batches(app, Expired::Addresses).await];
     links.into_iter().collect::<Result<Vec<_>, _>>()?;
     sign_ups
 }
 
 /// What is over by time.
 #[derive(Clone, Copy)]
-enum Due {
+enum Expired {
     SignUps,
     FreshLinks,
     Addresses,
 }
 
 /// Ends what is due, a batch in each transaction; one by one where a batch fails.
-async fn each(app: &App, due: Due) -> Result<u64, Error> {
-    let (mut done, mut failures, mut passed) = (0, RowFailures::default(), Vec::new());
+async fn delete_in_batches(app: &App, expired: Expired) -> Result<u64, Error> {
+    let (mut deleted, mut failures, mut skipped) = (0, RowFailures::default(), Vec::new());
     loop {
-        let ids = due.ids(app, &passed).await?;
+        let ids = expired.ids(app, &skipped).await?;
         if ids.is_empty() {
-            return failures.finish(done);
+            return failures.finish(deleted);
         }
-        match audit::with_retry(|| due.end(app, &ids)).await {
-            Ok(number) => done += number,
+        match audit::with_retry(|| expired.delete(app, &ids)).await {
+            Ok(number) => deleted += number,
             Err(_) => {
                 for id in &ids {
-                    let alone = audit::with_retry(|| due.end(app, std::slice::from_ref(id))).await;
-                    if alone.is_err() {
-                        passed.push(*id);
+                    let result = audit::with_retry(|| expired.delete(app, std::slice::from_ref(id))).await;
+                    if result.is_err() {
+                        skipped.push(*id);
                     }
-                    done += failures.tolerate(app, "a sign-up or link that is over", *id, alone).await?;
+                    deleted += failures.tolerate(app, "a sign-up or link that is over", *id, result).await?;
                 }
             }
         }
         if (ids.len() as u64) < BATCH_SIZE {
-            return failures.finish(done);
+            return failures.finish(deleted);
         }
     }
 }
 
-impl Due {
+impl Expired {
     /// The ids of a batch, without those that were passed over.
-    async fn ids(self, app: &App, passed: &[Uuid]) -> Result<Vec<Uuid>, Error> {
-        let passed = passed.iter().copied();
+    async fn ids(self, app: &App, skipped: &[Uuid]) -> Result<Vec<Uuid>, Error> {
+        let skipped = skipped.iter().copied();
         let ids = match self {
-            Due::SignUps => {
-                old(app).filter(sign_up::Column::Id.is_not_in(passed)).into_tuple().all(&app.db.reader)
-            }
-            Due::FreshLinks => ended(app)
-                .filter(link::Column::Kind.eq(LinkKind::Fresh))
-                .filter(link::Column::Id.is_not_in(passed))
+            Expired::SignUps => expired_sign_ups(app)
+                .filter(sign_up::Column::Id.is_not_in(skipped))
                 .into_tuple()
                 .all(&app.db.reader),
-            Due::Addresses => ended(app)
+            Expired::FreshLinks => expired_links(app)
+                .filter(link::Column::Kind.eq(LinkKind::Fresh))
+                .filter(link::Column::Id.is_not_in(skipped))
+                .into_tuple()
+                .all(&app.db.reader),
+            Expired::Addresses => expired_links(app)
                 .filter(link::Column::AddressKey.ne(""))
-                .filter(link::Column::Id.is_not_in(passed))
+                .filter(link::Column::Id.is_not_in(skipped))
                 .into_tuple()
                 .all(&app.db.reader),
         };
         Ok(ids.await?)
     }
 
-    async fn end(self, app: &App, ids: &[Uuid]) -> Result<u64, Error> {
+    async fn delete(self, app: &App, ids: &[Uuid]) -> Result<u64, Error> {
         match self {
-            Due::SignUps => sign_ups(app, ids).await,
-            Due::FreshLinks => {
+            Expired::SignUps => delete_sign_ups(app, ids).await,
+            Expired::FreshLinks => {
                 let tx = begin(app).await?;
                 delete_links(&tx, ids).await?;
                 commit(tx, "deleteLinks", "Link", ids.len()).await
             }
-            Due::Addresses => addresses(app, ids).await,
+            Expired::Addresses => clear_addresses(app, ids).await,
         }
     }
 }
@@ -119,7 +121,7 @@ async fn commit(
 }
 
 /// Sign-ups whose time is over.
-fn old(app: &App) -> Select<sign_up::Entity> {
+fn expired_sign_ups(app: &App) -> Select<sign_up::Entity> {
     let open = Query::select()
         .expr(Expr::val(1))
         .from(link::Entity)
@@ -139,14 +141,14 @@ fn old(app: &App) -> Select<sign_up::Entity> {
 }
 
 /// Links whose time is over.
-fn ended(app: &App) -> Select<link::Entity> {
+fn expired_links(app: &App) -> Select<link::Entity> {
     let all = link::Entity::find().select_only().column(link::Column::Id);
     all.filter(link::Column::ExpiresAt.lte(app.now())).limit(BATCH_SIZE)
 }
 
-async fn sign_ups(app: &App, ids: &[Uuid]) -> Result<u64, Error> {
+async fn delete_sign_ups(app: &App, ids: &[Uuid]) -> Result<u64, Error> {
     let tx = begin(app).await?;
-    let old = old(app).filter(sign_up::Column::Id.is_in(ids.iter().copied()));
+    let old = expired_sign_ups(app).filter(sign_up::Column::Id.is_in(ids.iter().copied()));
     let ids: Vec<Uuid> = old.lock_exclusive().into_tuple().all(tx.connection()).await?;
     let links: Vec<Uuid> = link::Entity::find()
         .select_only()
@@ -172,7 +174,7 @@ async fn sign_ups(app: &App, ids: &[Uuid]) -> Result<u64, Error> {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub(super) async fn settled(tx: &Transaction, used: &link::Model, ids: &[Uuid]) -> Result<(), Error> {
+pub(super) async fn delete_answered(tx: &Transaction, used: &link::Model, ids: &[Uuid]) -> Result<(), Error> {
     for ids in ids.chunks(MAX_BIND_VALUES) {
         let ids = || ids.iter().copied();
         let sent = Query::select()
@@ -230,7 +232,7 @@ async fn destroy_keys(tx: &Transaction, subjects: &[Uuid]) -> Result<(), Error> 
 }
 
 /// Links that confirm or renew stay, as what their mails were about; the address goes.
-async fn addresses(app: &App, ids: &[Uuid]) -> Result<u64, Error> {
+async fn clear_addresses(app: &App, ids: &[Uuid]) -> Result<u64, Error> {
     let tx = begin(app).await?;
     link::Entity::update_many()
         .col_expr(link::Column::AddressKey, Expr::value(""))

@@ -11,13 +11,15 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query:
 use uuid::Uuid;
 
 use super::{
-    answers::{Answered, act_as, close, hold, is_open, lock, mail_of, usable},
-    offers::{self, Offer, Pending, Shown},
+    link_access::{
+        LinkOutcome, act_as, find_usable, is_open, lock_contact, lock_if_open, mail_of, mark_used,
+    },
+    offers::{self, Offer, Pending, ShownOffers},
     owners::owner,
-    renewed::{renewed, renewing},
-    waiting::{self, Looking, Waiting},
+    pending_sign_ups::{self, PendingQuery, PendingSignUp},
+    renewal_links::{confirm_renewal, find_renewal},
 };
-use crate::domain::signups::{cleanup, validation::blocked};
+use crate::domain::signups::{cleanup, validation::is_blocked};
 use crate::{
     app::App,
     audit::{self, Author, ChangeSet, Entry, Transaction},
@@ -36,8 +38,8 @@ use crate::{
 /// # Errors
 /// `INTERNAL` from the database.
 pub async fn pending(app: &App, token: &str) -> Result<Option<Pending>, Error> {
-    match usable(&app.db.reader, token, app.now()).await? {
-        Some(link) => asked(app, &link).await,
+    match find_usable(&app.db.reader, token, app.now()).await? {
+        Some(link) => pending_for_link(app, &link).await,
         None => Ok(None),
     }
 }
@@ -46,31 +48,37 @@ pub async fn pending(app: &App, token: &str) -> Result<Option<Pending>, Error> {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn asks(app: &App, link: &link::Model) -> Result<Vec<String>, Error> {
+pub async fn requested_purposes(app: &App, link: &link::Model) -> Result<Vec<String>, Error> {
     if !is_open(link, app.now()) {
         return Ok(Vec::new());
     }
-    let asked = asked(app, link).await?;
-    Ok(asked.into_iter().flat_map(|pending| pending.offers).map(|offer| offer.purpose).collect())
+    let pending = pending_for_link(app, link).await?;
+    Ok(pending.into_iter().flat_map(|pending| pending.offers).map(|offer| offer.purpose).collect())
 }
 
-async fn asked(app: &App, link: &link::Model) -> Result<Option<Pending>, Error> {
-    let (db, policy, ring) =
+async fn pending_for_link(app: &App, link: &link::Model) -> Result<Option<Pending>, Error> {
+    let (db, policy, installation_keys) =
         (&app.db.reader, app.policy.current(), audit::existing_installation_keys(app).await?);
     let offers = match link.kind {
         LinkKind::Confirm => {
-            let looking =
-                Looking { policy: &policy, ring: (ring, &app.reader), now: app.now(), locked: false };
-            let Some(own) = signed_up(db, link).await? else { return Ok(None) };
-            offers(db, &waiting::of(db, &looking, (link, &own)).await?).await?
+            let query = PendingQuery {
+                policy: &policy,
+                installation_keys: (installation_keys, &app.reader),
+                now: app.now(),
+                locked: false,
+            };
+            let Some(own) = sign_up_of(db, link).await? else { return Ok(None) };
+            offers(db, &pending_sign_ups::load(db, &query, (link, &own)).await?).await?
         }
         LinkKind::Renew => {
-            let Some(renewing) = renewing(db, link).await? else { return Ok(None) };
-            let (purpose, since) = (&renewing.consent.purpose_code, link.created_at);
-            if blocked(db, (ring, &app.reader), &policy, &link.address_key, purpose, since).await? {
+            let Some(renewal) = find_renewal(db, link).await? else { return Ok(None) };
+            let (purpose, since) = (&renewal.consent.purpose_code, link.created_at);
+            if is_blocked(db, (installation_keys, &app.reader), &policy, &link.address_key, purpose, since)
+                .await?
+            {
                 return Ok(None);
             }
-            vec![renewing.offer()]
+            vec![renewal.offer()]
         }
         LinkKind::Fresh => return Ok(None),
     };
@@ -79,12 +87,15 @@ async fn asked(app: &App, link: &link::Model) -> Result<Option<Pending>, Error> 
 }
 
 /// What waits with its texts.
-async fn offers<C: ConnectionTrait>(connection: &C, waiting: &[Waiting]) -> Result<Vec<Offer>, Error> {
-    let ids = waiting.iter().flat_map(|waiting| &waiting.choices).map(|choice| choice.text);
+async fn offers<C: ConnectionTrait>(
+    connection: &C,
+    pending_sign_ups: &[PendingSignUp],
+) -> Result<Vec<Offer>, Error> {
+    let ids = pending_sign_ups.iter().flat_map(|pending| &pending.choices).map(|choice| choice.text);
     let texts =
         consent_text::Entity::find().filter(consent_text::Column::Id.is_in(ids)).all(connection).await?;
     let mut offers = Vec::new();
-    for Waiting { sign_up, choices } in waiting {
+    for PendingSignUp { sign_up, choices } in pending_sign_ups {
         for choice in choices {
             let text = texts.iter().find(|text| text.id == choice.text);
             let text = text.ok_or_else(|| Error::internal("the text of a sign-up"))?;
@@ -107,9 +118,9 @@ async fn offers<C: ConnectionTrait>(connection: &C, waiting: &[Waiting]) -> Resu
 /// # Errors
 /// `INTERNAL` from the database; `AUDIT_UNAVAILABLE`.
 pub async fn confirm(app: &App, token: &str, request_id: &str) -> Result<Option<Uuid>, Error> {
-    Ok(match confirm_shown(app, token, Shown::All, request_id).await? {
-        Answered::Done(contact) => Some(contact),
-        Answered::Changed | Answered::Closed => None,
+    Ok(match confirm_if_shown(app, token, ShownOffers::All, request_id).await? {
+        LinkOutcome::Done(contact) => Some(contact),
+        LinkOutcome::Changed | LinkOutcome::Closed => None,
     })
 }
 
@@ -118,39 +129,46 @@ pub async fn confirm(app: &App, token: &str, request_id: &str) -> Result<Option<
 ///
 /// # Errors
 /// As [`confirm`].
-pub async fn confirm_shown(
+pub async fn confirm_if_shown(
     app: &App,
     token: &str,
-    shown: Shown<'_>,
+    shown: ShownOffers<'_>,
     request_id: &str,
-) -> Result<Answered, Error> {
+) -> Result<LinkOutcome, Error> {
     // What is no link opens no transaction.
-    if usable(&app.db.reader, token, app.now()).await?.is_none() {
-        return Ok(Answered::Closed);
+    if find_usable(&app.db.reader, token, app.now()).await?.is_none() {
+        return Ok(LinkOutcome::Closed);
     }
-    audit::with_retry(|| once(app, token, shown, request_id)).await
+    audit::with_retry(|| confirm_once(app, token, shown, request_id)).await
 }
 
-async fn once(app: &App, token: &str, shown: Shown<'_>, request_id: &str) -> Result<Answered, Error> {
+async fn confirm_once(
+    app: &App,
+    token: &str,
+    shown: ShownOffers<'_>,
+    request_id: &str,
+) -> Result<LinkOutcome, Error> {
     let author = Author {
         request_id: Some(request_id.to_owned()),
         ..Author::command(app, "page", Some(&app.pages.purpose))
     };
     let mut tx = audit::begin(app, author).await?;
     // Whose link it is decides what is locked first; it is looked at again behind the locks.
-    let Some(link) = usable(tx.connection(), token, tx.now()).await? else { return Ok(Answered::Closed) };
-    let answered = match link.kind {
-        LinkKind::Confirm => confirmed(&mut tx, app, &link, shown, request_id).await?,
-        LinkKind::Renew => renewed(&mut tx, app, &link, shown, request_id).await?,
-        LinkKind::Fresh => Answered::Closed,
+    let Some(link) = find_usable(tx.connection(), token, tx.now()).await? else {
+        return Ok(LinkOutcome::Closed);
     };
-    if matches!(answered, Answered::Done(_)) {
+    let outcome = match link.kind {
+        LinkKind::Confirm => confirm_sign_up(&mut tx, app, &link, shown, request_id).await?,
+        LinkKind::Renew => confirm_renewal(&mut tx, app, &link, shown, request_id).await?,
+        LinkKind::Fresh => LinkOutcome::Closed,
+    };
+    if matches!(outcome, LinkOutcome::Done(_)) {
         tx.commit().await?;
     }
-    Ok(answered)
+    Ok(outcome)
 }
 
-async fn signed_up<C: ConnectionTrait>(
+async fn sign_up_of<C: ConnectionTrait>(
     connection: &C,
     link: &link::Model,
 ) -> Result<Option<sign_up::Model>, Error> {
@@ -159,7 +177,7 @@ async fn signed_up<C: ConnectionTrait>(
 }
 
 /// What a link to confirm comes to, decided behind its locks.
-struct Settled {
+struct LockedSignUp {
     id: Uuid,
     actor: Actor,
     link: link::Model,
@@ -167,111 +185,122 @@ struct Settled {
     own: sign_up::Model,
     /// The contact, locked; none where there is none yet.
     contact: Option<contact::Model>,
-    waiting: Vec<Waiting>,
+    pending_sign_ups: Vec<PendingSignUp>,
 }
 
 /// Takes the locks, mailbox before contact before link before sign-ups, and decides behind them everything that they protect: whether the link is open,
 /// whose it is, what waits, and what was ended since. None where nothing is left to be confirmed.
-async fn settle(
+async fn lock_sign_up(
     tx: &mut Transaction,
     app: &App,
     link: &link::Model,
     request_id: &str,
-) -> Result<Option<Settled>, Error> {
-    let Some(own) = signed_up(tx.connection(), link).await? else { return Ok(None) };
+) -> Result<Option<LockedSignUp>, Error> {
+    let Some(own) = sign_up_of(tx.connection(), link).await? else { return Ok(None) };
     // First of all the mailbox: a no about it comes before or after, and of two who confirm for one new mailbox the second finds the
     // contact that the first has made.
     let mailboxes = app.reader.emails(&own.address).identities;
     tx.lock_identities(mailboxes.iter().map(Identity::lock), audit::LockMode::Exclusive).await?;
-    let known = owner(tx, &own).await?;
-    let id = known.unwrap_or_else(|| tx.new_subject());
+    let existing_id = owner(tx, &own).await?;
+    let id = existing_id.unwrap_or_else(|| tx.new_subject());
     let actor = act_as(tx, app, id, request_id)?;
-    let contact = match known {
+    let contact = match existing_id {
         Some(id) => {
-            let Some(contact) = lock(tx, &actor, id).await? else { return Ok(None) };
+            let Some(contact) = lock_contact(tx, &actor, id).await? else { return Ok(None) };
             if contact.email_key.as_ref() != Some(&own.address_key) {
                 // The address became another until the lock was had.
                 return Ok(None);
             }
             if owner(tx, &own).await? != Some(id) {
                 // Its name did: the next attempt finds whose it is.
-                return Err(Error::repeat());
+                return Err(Error::retry());
             }
             Some(contact)
         }
         None => None,
     };
-    let Some(link) = hold(tx, link).await? else { return Ok(None) };
-    let ring = tx.existing_installation_keys().await?;
-    let looking =
-        Looking { policy: &actor.policy, ring: (ring.as_ref(), &app.reader), now: tx.now(), locked: true };
-    let waiting = waiting::of(tx.connection(), &looking, (&link, &own)).await?;
-    Ok(Some(Settled { id, actor, link, own, contact, waiting }).filter(|settled| !settled.waiting.is_empty()))
+    let Some(link) = lock_if_open(tx, link).await? else { return Ok(None) };
+    let installation_keys = tx.existing_installation_keys().await?;
+    let query = PendingQuery {
+        policy: &actor.policy,
+        installation_keys: (installation_keys.as_ref(), &app.reader),
+        now: tx.now(),
+        locked: true,
+    };
+    let pending_sign_ups = pending_sign_ups::load(tx.connection(), &query, (&link, &own)).await?;
+    Ok(Some(LockedSignUp { id, actor, link, own, contact, pending_sign_ups })
+        .filter(|locked_sign_up| !locked_sign_up.pending_sign_ups.is_empty()))
 }
 
 /// Makes consents of what the person signed up to. What was withdrawn or objected to since the sign-up counts no more: this is the
 /// newer declaration.
-async fn confirmed(
+async fn confirm_sign_up(
     tx: &mut Transaction,
     app: &App,
     link: &link::Model,
-    shown: Shown<'_>,
+    shown: ShownOffers<'_>,
     request_id: &str,
-) -> Result<Answered, Error> {
-    let Some(settled) = settle(tx, app, link, request_id).await? else { return Ok(Answered::Closed) };
-    let Settled { id, actor, link, own, contact, waiting } = settled;
-    let Some(meant) = meant(tx.connection(), &waiting, &own, shown).await? else {
-        return Ok(Answered::Changed);
+) -> Result<LinkOutcome, Error> {
+    let Some(locked_sign_up) = lock_sign_up(tx, app, link, request_id).await? else {
+        return Ok(LinkOutcome::Closed);
     };
-    let (meant, rest): (Vec<Waiting>, Vec<Waiting>) =
-        waiting.into_iter().partition(|waiting| meant.contains(&waiting.sign_up.id));
-    let Some(first) = meant.first() else { return Ok(Answered::Changed) };
+    let LockedSignUp { id, actor, link, own, contact, pending_sign_ups } = locked_sign_up;
+    let Some(selected) = selected_sign_ups(tx.connection(), &pending_sign_ups, &own, shown).await? else {
+        return Ok(LinkOutcome::Changed);
+    };
+    let (selected, rest): (Vec<PendingSignUp>, Vec<PendingSignUp>) =
+        pending_sign_ups.into_iter().partition(|pending| selected.contains(&pending.sign_up.id));
+    let Some(first) = selected.first() else { return Ok(LinkOutcome::Changed) };
     let contact = match contact {
         Some(contact) => contact,
         None => {
-            make_contact(tx, id, &first.sign_up).await?;
-            let Some(contact) = lock(tx, &actor, id).await? else { return Ok(Answered::Closed) };
+            create_contact(tx, id, &first.sign_up).await?;
+            let Some(contact) = lock_contact(tx, &actor, id).await? else { return Ok(LinkOutcome::Closed) };
             contact
         }
     };
     let mail = mail_of(tx.connection(), &link).await?;
-    for Waiting { sign_up, choices } in &meant {
+    for PendingSignUp { sign_up, choices } in &selected {
         for choice in choices {
-            let asked = OptInRequest {
+            let pending = OptInRequest {
                 purpose: &choice.purpose,
                 text: choice.text,
                 source: &sign_up.source,
                 address: &sign_up.address,
                 address_key: &sign_up.address_key,
             };
-            consents::request_opt_in(tx, "requestConsent", &contact, &asked, Some(sign_up.signed_up_at))
+            consents::request_opt_in(tx, "requestConsent", &contact, &pending, Some(sign_up.signed_up_at))
                 .await?;
             let mail = mail.as_ref().map(|mail| mail.id);
-            consents::confirm_opt_in(tx, &actor, &contact, &asked, ConsentEventKind::Confirmed, mail).await?;
+            consents::confirm_opt_in(tx, &actor, &contact, &pending, ConsentEventKind::Confirmed, mail)
+                .await?;
         }
     }
-    forget(tx, (&link, &own), id, (&meant, &rest), mail.as_ref()).await?;
-    Ok(Answered::Done(id))
+    delete_confirmed(tx, (&link, &own), id, (&selected, &rest), mail.as_ref()).await?;
+    Ok(LinkOutcome::Done(id))
 }
 
 /// The sign-ups that the person means; none where what it has seen is not what waits.
-async fn meant<C: ConnectionTrait>(
+async fn selected_sign_ups<C: ConnectionTrait>(
     connection: &C,
-    waiting: &[Waiting],
+    pending_sign_ups: &[PendingSignUp],
     own: &sign_up::Model,
-    shown: Shown<'_>,
+    shown: ShownOffers<'_>,
 ) -> Result<Option<BTreeSet<Uuid>>, Error> {
-    let all = || waiting.iter().map(|waiting| waiting.sign_up.id).collect();
+    let all = || pending_sign_ups.iter().map(|pending| pending.sign_up.id).collect();
     Ok(match shown {
-        Shown::All => Some(all()),
-        Shown::Own => {
-            let own = waiting::read(&own.choices)?;
-            waiting.iter().all(|waiting| waiting.choices.iter().all(|choice| own.contains(choice))).then(all)
+        ShownOffers::All => Some(all()),
+        ShownOffers::Own => {
+            let own = pending_sign_ups::parse_choices(&own.choices)?;
+            pending_sign_ups
+                .iter()
+                .all(|pending| pending.choices.iter().all(|choice| own.contains(choice)))
+                .then(all)
         }
-        Shown::Mark(mark) => {
-            let offers = offers(connection, waiting).await?;
+        ShownOffers::Mark(mark) => {
+            let offers = offers(connection, pending_sign_ups).await?;
             let sets = offers::sets(&offers);
-            let set = sets.into_iter().find(|(_, known)| known == mark);
+            let set = sets.into_iter().find(|(_, existing_id)| existing_id == mark);
             if mark == offers::mark(&offers) {
                 Some(all())
             } else {
@@ -281,8 +310,8 @@ async fn meant<C: ConnectionTrait>(
     })
 }
 
-async fn make_contact(tx: &mut Transaction, id: Uuid, sign_up: &sign_up::Model) -> Result<(), Error> {
-    let given = |name: &str| match name {
+async fn create_contact(tx: &mut Transaction, id: Uuid, sign_up: &sign_up::Model) -> Result<(), Error> {
+    let value_of = |name: &str| match name {
         "email" => Some(sign_up.address.clone()),
         "givenName" => sign_up.given_name.clone(),
         "familyName" => sign_up.family_name.clone(),
@@ -290,7 +319,7 @@ async fn make_contact(tx: &mut Transaction, id: Uuid, sign_up: &sign_up::Model) 
         _ => None,
     };
     let values: Values =
-        CONTACT.writable_fields().filter_map(|(field, _)| Some((field, given(field.name)?))).collect();
+        CONTACT.writable_fields().filter_map(|(field, _)| Some((field, value_of(field.name)?))).collect();
     let source = Source {
         name: sign_up.source.clone(),
         collected_at: Some(sign_up.signed_up_at),
@@ -301,15 +330,15 @@ async fn make_contact(tx: &mut Transaction, id: Uuid, sign_up: &sign_up::Model) 
 }
 
 /// Deletes what was confirmed: all of it stands in the events now. What was signed up to besides goes on to wait for the same link.
-async fn forget(
+async fn delete_confirmed(
     tx: &mut Transaction,
     (link, own): (&link::Model, &sign_up::Model),
     contact: Uuid,
-    (meant, rest): (&[Waiting], &[Waiting]),
+    (selected, rest): (&[PendingSignUp], &[PendingSignUp]),
     mail: Option<&mail::Model>,
 ) -> Result<(), Error> {
-    let answered = meant.iter().flat_map(|waiting| &waiting.choices).map(|choice| choice.purpose.as_str());
-    let done = waiting::take_out(tx, (link, own), &answered.collect()).await?;
+    let outcome = selected.iter().flat_map(|pending| &pending.choices).map(|choice| choice.purpose.as_str());
+    let done = pending_sign_ups::remove_choices(tx, (link, own), &outcome.collect()).await?;
     match rest.first() {
         Some(next) => {
             link::Entity::update_many()
@@ -318,9 +347,9 @@ async fn forget(
                 .exec(tx.connection())
                 .await?;
         }
-        None => close(tx, link, contact).await?,
+        None => mark_used(tx, link, contact).await?,
     }
-    cleanup::settled(tx, link, &done).await?;
+    cleanup::delete_answered(tx, link, &done).await?;
     if let Some(mail) = mail {
         mail::Entity::update_many()
             .col_expr(mail::Column::ContactId, Expr::value(contact))
@@ -328,7 +357,7 @@ async fn forget(
             .exec(tx.connection())
             .await?;
     }
-    for Waiting { sign_up, .. } in meant {
+    for PendingSignUp { sign_up, .. } in selected {
         let changes = ChangeSet::single("SignUp.confirmed", DataCategory::Consent, false.into(), true.into());
         tx.record(Entry {
             action: "confirmSignUp",

@@ -5,12 +5,12 @@ use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::{Link, mailboxes, make_link};
-use crate::domain::signups::validation::{self, present};
+use crate::domain::signups::validation::{self, visible_contacts};
 use crate::{
     app::App,
     audit::{self, Author, ChangeSet, Entry},
     base::error::Error,
-    domain::mail_outbox::{self, NewMail, Turn, Withheld},
+    domain::mail_outbox::{self, NewMail, NotSentReason, SendTime},
     registry::DataCategory,
 };
 
@@ -18,45 +18,55 @@ use crate::{
 ///
 /// # Errors
 /// `BAD_USER_INPUT` for what is no address; `INTERNAL` from the database.
-pub async fn ask_fresh(app: &App, address: &str, language: &str, request_id: &str) -> Result<(), Error> {
+pub async fn send_magic_link(
+    app: &App,
+    address: &str,
+    language: &str,
+    request_id: &str,
+) -> Result<(), Error> {
     let address_key = app.reader.email_key(&validation::address(address, app.now())?);
-    let whose = || Whose::Address(&address_key);
-    audit::with_retry(|| ask(app, whose(), Some(language), request_id)).await
+    let recipient = || Recipient::Address(&address_key);
+    audit::with_retry(|| send(app, recipient(), Some(language), request_id)).await
 }
 
 /// Sends a fresh link to the contact's own address, in its own language where none is asked for.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn ask_fresh_for(
+pub async fn send_magic_link_to_contact(
     app: &App,
     contact: Uuid,
     language: Option<&str>,
     request_id: &str,
 ) -> Result<(), Error> {
-    audit::with_retry(|| ask(app, Whose::Contact(contact), language, request_id)).await
+    audit::with_retry(|| send(app, Recipient::Contact(contact), language, request_id)).await
 }
 
 /// Who is asked for.
-enum Whose<'a> {
+enum Recipient<'a> {
     Address(&'a str),
     Contact(Uuid),
 }
 
-async fn ask(app: &App, whose: Whose<'_>, language: Option<&str>, request_id: &str) -> Result<(), Error> {
+async fn send(
+    app: &App,
+    recipient: Recipient<'_>,
+    language: Option<&str>,
+    request_id: &str,
+) -> Result<(), Error> {
     let author = Author {
         request_id: Some(request_id.to_owned()),
         ..Author::command(app, "page", Some(&app.pages.purpose))
     };
     let mut tx = audit::begin(app, author).await?;
-    let found = match whose {
-        Whose::Address(key) => present().filter(contact::Column::EmailKey.eq(key)),
-        Whose::Contact(id) => present().filter(contact::Column::Id.eq(id)),
+    let found = match recipient {
+        Recipient::Address(key) => visible_contacts().filter(contact::Column::EmailKey.eq(key)),
+        Recipient::Contact(id) => visible_contacts().filter(contact::Column::Id.eq(id)),
     };
     let found = found.order_by_asc(contact::Column::CreatedAt).order_by_asc(contact::Column::Id).limit(1);
     let found = found.one(tx.connection()).await?;
     // Nothing is kept of an address that nobody has.
-    let (recipient, key, own) = match &found {
+    let (recipient, key, own_language) = match &found {
         Some(contact) => {
             (contact.email.as_deref(), contact.email_key.as_deref(), contact.language.as_deref())
         }
@@ -65,25 +75,25 @@ async fn ask(app: &App, whose: Whose<'_>, language: Option<&str>, request_id: &s
     let (recipient, key) = (recipient.unwrap_or_default(), key.unwrap_or_default());
     let contact_id = found.as_ref().map(|contact| contact.id);
     // Of a mailbox of several records the link is nobody's: it opens one once it is known who holds it.
-    let shared = mailboxes::is_shared(tx.connection(), key, contact_id).await?;
-    let contact_id = contact_id.filter(|_| !shared);
-    let ring = tx.installation_keys().await?;
+    let is_shared = mailboxes::is_shared(tx.connection(), key, contact_id).await?;
+    let contact_id = contact_id.filter(|_| !is_shared);
+    let installation_keys = tx.installation_keys().await?;
     let ends = tx.now() + app.pages.fresh_time();
     let link = Link { contact_id, ..Link::new(LinkKind::Fresh) };
-    let link_id = make_link(&mut tx, &ring, &link, key, ends).await?;
+    let link_id = make_link(&mut tx, &installation_keys, &link, key, ends).await?;
     let mail = NewMail {
         link_id,
         kind: LinkKind::Fresh,
         contact_id,
         recipient,
         address_key: key,
-        language: language.or(own).unwrap_or(&app.pages.language),
+        language: language.or(own_language).unwrap_or(&app.pages.language),
         purposes: &[],
     };
     // Asked of nobody too: the same is done whoever it is.
-    let turn = mail_outbox::turn(&tx, &app.pages, &ring, key, LinkKind::Fresh).await?;
-    let turn = if key.is_empty() { Turn::Never(Withheld::Nobody) } else { turn };
-    mail_outbox::queue(&mut tx, &app.pages, &ring, &mail, turn).await?;
+    let send_time = mail_outbox::send_time(&tx, &app.pages, &installation_keys, key, LinkKind::Fresh).await?;
+    let send_time = if key.is_empty() { SendTime::Never(NotSentReason::Nobody) } else { send_time };
+    mail_outbox::queue(&mut tx, &app.pages, &installation_keys, &mail, send_time).await?;
     let changes = ChangeSet::single(
         "Link.expiresAt",
         DataCategory::Technical,

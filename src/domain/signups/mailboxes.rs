@@ -13,8 +13,8 @@ use sea_orm::{
 use subtle::{Choice, ConstantTimeEq};
 use uuid::Uuid;
 
-use super::answers;
-use crate::domain::signups::validation::{persons, present};
+use super::link_access;
+use crate::domain::signups::validation::{contacts_of_mailbox, visible_contacts};
 use crate::{
     app::App,
     audit::{self, Author, ChangeSet, Entry, Transaction},
@@ -32,25 +32,25 @@ const MAX_RECORDS: u64 = 100;
 
 /// What a fresh link opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fresh {
+pub enum MagicLinkTarget {
     /// The record of this contact.
     Record(Uuid),
     /// The mailbox of several.
-    Mailbox(Mailbox),
+    Mailbox(SharedMailbox),
 }
 
 /// A mailbox of several records, as whoever reads it may know it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Mailbox {
+pub struct SharedMailbox {
     /// The link.
     pub link: Uuid,
     /// Key of the mailbox.
     pub key: String,
     /// Whether a record may still be opened by the link.
-    pub asks: bool,
+    pub can_open_record: bool,
 }
 
-impl std::fmt::Debug for Mailbox {
+impl std::fmt::Debug for SharedMailbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Mailbox").field("link", &self.link).finish_non_exhaustive()
     }
@@ -58,7 +58,7 @@ impl std::fmt::Debug for Mailbox {
 
 /// What came of what the person told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tried {
+pub enum RecordAttempt {
     /// It is that of one record, which the link opens from now on.
     Opened,
     /// It is that of none, or of more than one.
@@ -71,25 +71,29 @@ pub enum Tried {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn fresh(app: &App, token: &str) -> Result<Option<Fresh>, Error> {
+pub async fn open_magic_link(app: &App, token: &str) -> Result<Option<MagicLinkTarget>, Error> {
     let db = &app.db.reader;
-    let Some(link) = usable(app, db, token).await? else { return Ok(None) };
+    let Some(link) = find_usable(app, db, token).await? else { return Ok(None) };
     if let Some(opened) = link.opened_id
-        && has(db, &link.address_key, Some(opened)).await?
+        && is_primary_mailbox(db, &link.address_key, Some(opened)).await?
     {
-        return Ok(Some(Fresh::Record(opened)));
+        return Ok(Some(MagicLinkTarget::Record(opened)));
     }
-    if !has(db, &link.address_key, link.contact_id).await? {
+    if !is_primary_mailbox(db, &link.address_key, link.contact_id).await? {
         return Ok(None);
     }
     // One that was mailed to several asks, though the others may be gone since: whoever has it may be one of these.
     Ok(Some(match link.contact_id {
-        Some(only) if !is_shared(db, &link.address_key, Some(only)).await? => Fresh::Record(only),
-        _ => Fresh::Mailbox(Mailbox { link: link.id, asks: link.tries < MAX_TRIES, key: link.address_key }),
+        Some(only) if !is_shared(db, &link.address_key, Some(only)).await? => MagicLinkTarget::Record(only),
+        _ => MagicLinkTarget::Mailbox(SharedMailbox {
+            link: link.id,
+            can_open_record: link.tries < MAX_TRIES,
+            key: link.address_key,
+        }),
     }))
 }
 
-async fn usable<C: ConnectionTrait>(
+async fn find_usable<C: ConnectionTrait>(
     app: &App,
     connection: &C,
     token: &str,
@@ -106,8 +110,15 @@ async fn usable<C: ConnectionTrait>(
 }
 
 /// Whether the mailbox is the primary one of a contact whose person may see what is kept: of `contact`, or of anybody.
-async fn has<C: ConnectionTrait>(connection: &C, key: &str, contact: Option<Uuid>) -> Result<bool, Error> {
-    let rows = present().select_only().column(contact::Column::Id).filter(contact::Column::EmailKey.eq(key));
+async fn is_primary_mailbox<C: ConnectionTrait>(
+    connection: &C,
+    key: &str,
+    contact: Option<Uuid>,
+) -> Result<bool, Error> {
+    let rows = visible_contacts()
+        .select_only()
+        .column(contact::Column::Id)
+        .filter(contact::Column::EmailKey.eq(key));
     let rows = rows.apply_if(contact, |rows, id| rows.filter(contact::Column::Id.eq(id)));
     Ok(rows.limit(1).into_tuple::<Uuid>().one(connection).await?.is_some())
 }
@@ -124,7 +135,7 @@ pub(super) async fn is_shared<C: ConnectionTrait>(
     let others = contact::Entity::find()
         .select_only()
         .column(contact::Column::Id)
-        .filter(contact::Column::Id.in_subquery(persons(key)))
+        .filter(contact::Column::Id.in_subquery(contacts_of_mailbox(key)))
         .filter(contact::Column::Id.ne(contact.unwrap_or_default()))
         .filter(contact::Column::State.ne(ContactState::Erased));
     Ok(others.limit(1).into_tuple::<Uuid>().one(connection).await?.is_some())
@@ -135,7 +146,7 @@ pub(super) async fn is_shared<C: ConnectionTrait>(
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn records(app: &App, mailbox: &Mailbox) -> Result<Vec<Uuid>, Error> {
+pub async fn records_of_mailbox(app: &App, mailbox: &SharedMailbox) -> Result<Vec<Uuid>, Error> {
     let rows = contact::Entity::find()
         .select_only()
         .column(contact::Column::Id)
@@ -153,39 +164,48 @@ pub async fn records(app: &App, mailbox: &Mailbox) -> Result<Vec<Uuid>, Error> {
 ///
 /// # Errors
 /// `INTERNAL` from the database; `AUDIT_UNAVAILABLE`.
-pub async fn tell(app: &App, token: &str, text: &str, request_id: &str) -> Result<Option<Tried>, Error> {
-    let told = squeezed(text);
-    if told.is_empty() {
+pub async fn open_record(
+    app: &App,
+    token: &str,
+    text: &str,
+    request_id: &str,
+) -> Result<Option<RecordAttempt>, Error> {
+    let answer = normalised(text);
+    if answer.is_empty() {
         return Ok(None);
     }
-    audit::with_retry(|| once(app, token, &told, request_id)).await.map(Some)
+    audit::with_retry(|| try_open(app, token, &answer, request_id)).await.map(Some)
 }
 
-async fn once(app: &App, token: &str, told: &str, request_id: &str) -> Result<Tried, Error> {
+async fn try_open(app: &App, token: &str, answer: &str, request_id: &str) -> Result<RecordAttempt, Error> {
     let author = Author {
         request_id: Some(request_id.to_owned()),
         ..Author::command(app, "page", Some(&app.pages.purpose))
     };
     let mut tx = audit::begin(app, author).await?;
-    let Some(link) = usable(app, tx.connection(), token).await? else { return Ok(Tried::Closed) };
+    let Some(link) = find_usable(app, tx.connection(), token).await? else {
+        return Ok(RecordAttempt::Closed);
+    };
     // Contacts are locked before links: whose record it is, is looked for first, and again behind the locks.
-    let found = knowing(tx.connection(), &link, told).await?;
+    let found = matching_contact(tx.connection(), &link, answer).await?;
     if let Some(id) = found {
-        let actor = answers::act_as(&mut tx, app, id, request_id)?;
-        if answers::lock(&tx, &actor, id).await?.is_none() {
-            return Err(Error::repeat());
+        let actor = link_access::act_as(&mut tx, app, id, request_id)?;
+        if link_access::lock_contact(&tx, &actor, id).await?.is_none() {
+            return Err(Error::retry());
         }
     }
-    let held = link::Entity::find_by_id(link.id).lock_exclusive().one(tx.connection()).await?;
-    let Some(link) = held.filter(|link| link.expires_at > tx.now()) else { return Ok(Tried::Closed) };
+    let locked = link::Entity::find_by_id(link.id).lock_exclusive().one(tx.connection()).await?;
+    let Some(link) = locked.filter(|link| link.expires_at > tx.now()) else {
+        return Ok(RecordAttempt::Closed);
+    };
     if link.opened_id.is_some() {
-        return Ok(Tried::Opened);
+        return Ok(RecordAttempt::Opened);
     }
     if link.tries >= MAX_TRIES {
-        return Ok(Tried::Closed);
+        return Ok(RecordAttempt::Closed);
     }
-    if found.is_some() && knowing(tx.connection(), &link, told).await? != found {
-        return Err(Error::repeat());
+    if found.is_some() && matching_contact(tx.connection(), &link, answer).await? != found {
+        return Err(Error::retry());
     }
     let update = link::Entity::update_many().filter(link::Column::Id.eq(link.id));
     let update = match found {
@@ -197,7 +217,7 @@ async fn once(app: &App, token: &str, told: &str, request_id: &str) -> Result<Tr
     update.exec(tx.connection()).await?;
     record(&mut tx, &link, found).await?;
     tx.commit().await?;
-    Ok(if found.is_some() { Tried::Opened } else { Tried::Wrong })
+    Ok(if found.is_some() { RecordAttempt::Opened } else { RecordAttempt::Wrong })
 }
 
 /// Records that a record was opened, or that something wrong was told; never what.
@@ -216,14 +236,14 @@ async fn record(tx: &mut Transaction, link: &link::Model, found: Option<Uuid>) -
         .await
 }
 
-/// The one contact of the mailbox whose customer number or postal code `told` is; none where it is nobody's, or that of several.
+/// The one contact of the mailbox whose customer number or postal code `answer` is; none where it is nobody's, or that of several.
 /// Each is compared to the end, whatever the others say.
-async fn knowing<C: ConnectionTrait>(
+async fn matching_contact<C: ConnectionTrait>(
     connection: &C,
     link: &link::Model,
-    told: &str,
+    answer: &str,
 ) -> Result<Option<Uuid>, Error> {
-    let of_mailbox = || present().filter(contact::Column::EmailKey.eq(&link.address_key));
+    let of_mailbox = || visible_contacts().filter(contact::Column::EmailKey.eq(&link.address_key));
     let ids = of_mailbox().select_only().column(contact::Column::Id);
     let codes = of_mailbox().select_only().column(contact::Column::Id).column(contact::Column::PostalCode);
     let codes: Vec<(Uuid, Option<String>)> = codes.into_tuple().all(connection).await?;
@@ -234,35 +254,35 @@ async fn knowing<C: ConnectionTrait>(
         .filter(provenance::Column::ContactId.in_subquery(ids.into_query()))
         .filter(provenance::Column::ExternalId.is_not_null());
     let numbers: Vec<(Uuid, Option<String>)> = numbers.into_tuple().all(connection).await?;
-    let wanted = link_tokens::hash(told);
-    let (mut found, mut several) = (Uuid::nil(), Choice::from(0));
+    let expected = link_tokens::hash(answer);
+    let (mut found, mut ambiguous) = (Uuid::nil(), Choice::from(0));
     for (id, value) in codes.iter().chain(&numbers) {
         // Sources without numbers of their own name persons by the address, which whoever has the link knows.
-        let value = value.as_deref().filter(|value| !value.contains('@')).map(squeezed).unwrap_or_default();
+        let value = value.as_deref().filter(|value| !value.contains('@')).map(normalised).unwrap_or_default();
         let counts = Choice::from(u8::from(value.chars().count() >= MIN_VALUE_CHARS));
-        let same = counts & link_tokens::hash(&value).as_bytes().ct_eq(wanted.as_bytes());
-        let another =
+        let same = counts & link_tokens::hash(&value).as_bytes().ct_eq(expected.as_bytes());
+        let is_another =
             !found.as_bytes().ct_eq(Uuid::nil().as_bytes()) & !found.as_bytes().ct_eq(id.as_bytes());
-        several |= same & another;
+        ambiguous |= same & is_another;
         found = if bool::from(same) { *id } else { found };
     }
-    Ok(Some(found).filter(|id| !id.is_nil() && !bool::from(several)))
+    Ok(Some(found).filter(|id| !id.is_nil() && !bool::from(ambiguous)))
 }
 
 /// What is compared: letters and digits, whatever their case and what stands between them.
-fn squeezed(text: &str) -> String {
+fn normalised(text: &str) -> String {
     fold(text).chars().filter(|letter| letter.is_alphanumeric()).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::squeezed;
+    use super::normalised;
 
     #[test]
     fn neither_case_nor_what_stands_between_counts() {
-        assert_eq!(squeezed(" K-1001 / b "), squeezed("k1001B"));
-        assert_eq!(squeezed("SW1A 1AA"), "sw1a1aa");
-        assert_ne!(squeezed("01067"), squeezed("1067"));
-        assert_eq!(squeezed(" -/. "), "");
+        assert_eq!(normalised(" K-1001 / b "), normalised("k1001B"));
+        assert_eq!(normalised("SW1A 1AA"), "sw1a1aa");
+        assert_ne!(normalised("01067"), normalised("1067"));
+        assert_eq!(normalised(" -/. "), "");
     }
 }

@@ -14,44 +14,46 @@
 //! link and sign-ups, in this order, and decides behind the locks; it counts once, and is written in the person's
 //! name (`subject:<contact>`). Background work (`jobs`) may be repeated and may run on several servers.
 
-mod answers;
 mod choices;
 mod cleanup;
 mod confirm;
+mod link_access;
 mod magic_links;
 mod mailboxes;
 mod offers;
 mod owners;
-mod renewals;
-mod renewed;
+mod pending_sign_ups;
+mod renewal_links;
+mod renewal_requests;
 mod third_party;
 mod validation;
-mod waiting;
 
 use chrono::{DateTime, Utc};
 use entity::{enums::LinkKind, link, sign_up};
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use uuid::Uuid;
 
-pub use answers::Answered;
 pub use choices::{Choice, SignUp};
-pub use cleanup::sweep;
-pub use confirm::{asks, confirm, confirm_shown, pending};
-pub use magic_links::{ask_fresh, ask_fresh_for};
-pub use mailboxes::{Fresh, Mailbox, Tried, fresh, records, tell};
-pub use offers::{Offer, Pending, Shown};
-pub use renewals::ask_renewals;
-pub use third_party::{Request, request};
+pub use cleanup::delete_expired;
+pub use confirm::{confirm, confirm_if_shown, pending, requested_purposes};
+pub use link_access::LinkOutcome;
+pub use magic_links::{send_magic_link, send_magic_link_to_contact};
+pub use mailboxes::{
+    MagicLinkTarget, RecordAttempt, SharedMailbox, open_magic_link, open_record, records_of_mailbox,
+};
+pub use offers::{Offer, Pending, ShownOffers};
+pub use renewal_requests::request_renewals;
+pub use third_party::{ConsentRequest, request_consent};
 
 use crate::{
     app::App,
     audit::{ChangeSet, Entry, Transaction},
     base::error::{Code, Error},
     crypto::{installation_keys::InstallationKeys, link_tokens},
-    domain::mail_outbox::{self, NewMail, Turn, Withheld},
+    domain::mail_outbox::{self, NewMail, NotSentReason, SendTime},
     registry::DataCategory,
 };
-use choices::Chosen;
+use choices::StoredChoice;
 
 /// Keeps a sign-up and queues the mail by which the person confirms it. It says nothing about whether the address is known, or has
 /// withdrawn or objected since: no mail is sent then. Where the mailbox got one a short while ago, the link of that one opens this
@@ -70,16 +72,16 @@ async fn write(
     app: &App,
     new: &SignUp,
     action: &'static str,
-) -> Result<Vec<Chosen>, Error> {
+) -> Result<Vec<StoredChoice>, Error> {
     let policy = app.policy.current();
     let checked = validation::check(tx, app, &policy, new).await?;
     let address_key = tx.reader().email_key(&checked.address);
-    let (mut open, known) = (Vec::new(), tx.existing_installation_keys().await?);
+    let (mut open, keys) = (Vec::new(), tx.existing_installation_keys().await?);
     for choice in &checked.choices {
         let since = new.signed_up_at;
-        if !validation::blocked(
+        if !validation::is_blocked(
             tx.connection(),
-            (known.as_ref(), tx.reader()),
+            (keys.as_ref(), tx.reader()),
             &policy,
             &address_key,
             &choice.purpose,
@@ -94,8 +96,8 @@ async fn write(
         let message = "the person has withdrawn, refused or objected since; only a newer sign-up counts";
         return Err(Error::new(Code::Conflict, message).with_input_path("input.declaredAt"));
     }
-    let ended = open.is_empty();
-    let kept = if ended { &checked.choices } else { &open };
+    let is_blocked = open.is_empty();
+    let stored = if is_blocked { &checked.choices } else { &open };
     let row = sign_up::Model {
         id: tx.new_subject(),
         contact_id: new.contact_id,
@@ -106,7 +108,7 @@ async fn write(
         language: checked.language,
         source: checked.source,
         recorded_by: tx.author().actor.clone(),
-        choices: waiting::written(kept)?,
+        choices: pending_sign_ups::choices_json(stored)?,
         notice_version: checked.notice_version,
         signed_up_at: new.signed_up_at,
         created_at: tx.now(),
@@ -114,12 +116,12 @@ async fn write(
     sign_up::Entity::insert(row.clone().into_active_model().reset_all())
         .exec_without_returning(tx.connection())
         .await?;
-    let ring = tx.installation_keys().await?;
-    let (turn, ends) = waiting::turn(tx, &app.pages, &ring, &row).await?;
-    let turn = if ended { Turn::Never(Withheld::EndedSince) } else { turn };
+    let installation_keys = tx.installation_keys().await?;
+    let (schedule, ends) = pending_sign_ups::schedule(tx, &app.pages, &installation_keys, &row).await?;
+    let schedule = if is_blocked { SendTime::Never(NotSentReason::EndedSince) } else { schedule };
     let link = Link { contact_id: row.contact_id, sign_up_id: Some(row.id), ..Link::new(LinkKind::Confirm) };
-    let link_id = make_link(tx, &ring, &link, &row.address_key, ends).await?;
-    let purposes: Vec<String> = kept.iter().map(|choice| choice.purpose.clone()).collect();
+    let link_id = make_link(tx, &installation_keys, &link, &row.address_key, ends).await?;
+    let purposes: Vec<String> = stored.iter().map(|choice| choice.purpose.clone()).collect();
     let mail = NewMail {
         link_id,
         kind: LinkKind::Confirm,
@@ -129,7 +131,7 @@ async fn write(
         language: &row.language,
         purposes: &purposes,
     };
-    mail_outbox::queue(tx, &app.pages, &ring, &mail, turn).await?;
+    mail_outbox::queue(tx, &app.pages, &installation_keys, &mail, schedule).await?;
     let changes =
         ChangeSet::single("SignUp.purposes", DataCategory::Consent, serde_json::Value::Null, purposes.into());
     tx.record(Entry {
@@ -161,7 +163,7 @@ impl Link {
 /// Makes a link for a mailbox, of which only the hash of its token is kept.
 async fn make_link(
     tx: &mut Transaction,
-    ring: &InstallationKeys,
+    installation_keys: &InstallationKeys,
     to: &Link,
     address_key: &str,
     expires_at: DateTime<Utc>,
@@ -170,7 +172,7 @@ async fn make_link(
     let row = link::Model {
         id,
         kind: to.kind,
-        token_hash: link_tokens::hash(&link_tokens::one_time_token(ring, id)?),
+        token_hash: link_tokens::hash(&link_tokens::one_time_token(installation_keys, id)?),
         sign_up_id: to.sign_up_id,
         contact_id: to.contact_id,
         consent_id: to.consent_id,

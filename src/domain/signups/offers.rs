@@ -66,7 +66,7 @@ pub(super) fn sets(offers: &[Offer]) -> Vec<(Uuid, String)> {
 
 /// What the person has seen and answers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shown<'a> {
+pub enum ShownOffers<'a> {
     /// Whatever waits.
     All,
     /// What the link was mailed for, if nothing else has come to it.

@@ -4,7 +4,7 @@ use entity::{contact, enums::ContactState, sign_up};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use crate::domain::signups::validation::persons;
+use crate::domain::signups::validation::contacts_of_mailbox;
 use crate::{
     audit::Transaction,
     base::{error::Error, fold::fold},
@@ -36,68 +36,68 @@ pub(super) async fn owner(tx: &Transaction, sign_up: &sign_up::Model) -> Result<
         .column(contact::Column::GivenNameFolded)
         .column(contact::Column::FamilyNameFolded)
         .column(contact::Column::EmailKey)
-        .filter(contact::Column::Id.in_subquery(persons(&sign_up.address_key)))
+        .filter(contact::Column::Id.in_subquery(contacts_of_mailbox(&sign_up.address_key)))
         .filter(contact::Column::State.is_in([ContactState::Active, ContactState::Restricted]))
         .order_by_asc(contact::Column::CreatedAt)
         .order_by_asc(contact::Column::Id);
     let rows: Vec<Row> = rows.into_tuple().all(tx.connection()).await?;
-    let records = rows.into_iter().map(|(id, given, family, key)| Record {
+    let records_of_mailbox = rows.into_iter().map(|(id, given, family, key)| Record {
         id,
-        names: (named(given.as_ref()), named(family.as_ref())),
+        names: (folded(given.as_ref()), folded(family.as_ref())),
         primary: key.as_ref() == Some(&sign_up.address_key),
     });
-    let records: Vec<Record> = records.collect();
-    if let Some(meant) = sign_up.contact_id
-        && records.iter().any(|record| record.primary && record.id == meant)
+    let records_of_mailbox: Vec<Record> = records_of_mailbox.collect();
+    if let Some(contact) = sign_up.contact_id
+        && records_of_mailbox.iter().any(|record| record.primary && record.id == contact)
     {
-        return Ok(Some(meant));
+        return Ok(Some(contact));
     }
-    let typed = (named(sign_up.given_name.as_ref()), named(sign_up.family_name.as_ref()));
-    Ok(chosen(&typed, &records))
+    let given = (folded(sign_up.given_name.as_ref()), folded(sign_up.family_name.as_ref()));
+    Ok(matching_record(&given, &records_of_mailbox))
 }
 
-fn named(name: Option<&String>) -> Option<String> {
+fn folded(name: Option<&String>) -> Option<String> {
     name.map(|name| fold(name)).filter(|name| !name.is_empty())
 }
 
 /// The record of whoever typed these names, the oldest of several of one person.
-fn chosen(typed: &Names, records: &[Record]) -> Option<Uuid> {
-    let primary = || records.iter().filter(|record| record.primary);
+fn matching_record(given: &Names, records_of_mailbox: &[Record]) -> Option<Uuid> {
+    let primary = || records_of_mailbox.iter().filter(|record| record.primary);
     // Several records of one person are one: whichever it is, nobody else declares.
-    let one_person = |records: &[&Record]| {
-        let first = records.first()?;
-        records.iter().all(|record| record.names == first.names).then_some(first.id)
+    let one_person = |records_of_mailbox: &[&Record]| {
+        let first = records_of_mailbox.first()?;
+        records_of_mailbox.iter().all(|record| record.names == first.names).then_some(first.id)
     };
-    if *typed == (None, None) {
-        let all: Vec<&Record> = records.iter().collect();
+    if *given == (None, None) {
+        let all: Vec<&Record> = records_of_mailbox.iter().collect();
         let nameless = || primary().find(|record| record.names == (None, None)).map(|record| record.id);
         return match one_person(&all) {
             Some(_) => primary().next().map(|record| record.id),
             None => nameless(),
         };
     }
-    if let Some(same) = primary().find(|record| record.names == *typed) {
+    if let Some(same) = primary().find(|record| record.names == *given) {
         return Some(same.id);
     }
-    let agreeing: Vec<&Record> = primary().filter(|record| agrees(typed, &record.names)).collect();
+    let agreeing: Vec<&Record> = primary().filter(|record| names_match(given, &record.names)).collect();
     if !agreeing.is_empty() {
         return one_person(&agreeing);
     }
     // A record without a name is that of the only one who is known to read there.
-    match records {
-        [only] if only.primary && !contradicts(typed, &only.names) => Some(only.id),
+    match records_of_mailbox {
+        [only] if only.primary && !names_conflict(given, &only.names) => Some(only.id),
         _ => None,
     }
 }
 
-fn contradicts(typed: &Names, known: &Names) -> bool {
-    let differ = |one: &Option<String>, other: &Option<String>| matches!((one, other), (Some(one), Some(other)) if one != other);
-    differ(&typed.0, &known.0) || differ(&typed.1, &known.1)
+fn names_conflict(given: &Names, recorded: &Names) -> bool {
+    let differ = |left: &Option<String>, right: &Option<String>| matches!((left, right), (Some(left), Some(right)) if left != right);
+    differ(&given.0, &recorded.0) || differ(&given.1, &recorded.1)
 }
 
-fn agrees(typed: &Names, known: &Names) -> bool {
-    let same = |one: &Option<String>, other: &Option<String>| one.is_some() && one == other;
-    !contradicts(typed, known) && (same(&typed.0, &known.0) || same(&typed.1, &known.1))
+fn names_match(given: &Names, recorded: &Names) -> bool {
+    let same = |left: &Option<String>, right: &Option<String>| left.is_some() && left == right;
+    !names_conflict(given, recorded) && (same(&given.0, &recorded.0) || same(&given.1, &recorded.1))
 }
 
 #[cfg(test)]
@@ -111,8 +111,8 @@ mod tests {
     }
 
     /// The number of the record that is chosen; `~` before the name of one that has the mailbox as a further one.
-    fn of(typed: &str, records: &[&str]) -> Option<u128> {
-        let records: Vec<Record> = records
+    fn of(given: &str, records_of_mailbox: &[&str]) -> Option<u128> {
+        let records_of_mailbox: Vec<Record> = records_of_mailbox
             .iter()
             .zip(1..)
             .map(|(text, number)| Record {
@@ -121,7 +121,7 @@ mod tests {
                 primary: !text.starts_with('~'),
             })
             .collect();
-        chosen(&names(typed), &records).map(|id| id.as_u128())
+        matching_record(&names(given), &records_of_mailbox).map(|id| id.as_u128())
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::{
 
 /// A consent that is asked for by double opt-in, with the evidence that the person signed up for it.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct ConsentRequest {
     /// Of this contact,
     pub contact_id: Option<Uuid>,
     /// or of whoever has this address.
@@ -41,7 +41,7 @@ pub struct Request {
     pub notice_version: Option<String>,
 }
 
-impl Request {
+impl ConsentRequest {
     /// The sign-up that a `RequestConsentInput` describes.
     ///
     /// # Errors
@@ -82,11 +82,11 @@ impl Request {
 /// # Errors
 /// As [`super::sign_up`]; `NOT_FOUND`; `FORBIDDEN` for a purpose that is not the caller's own; `BAD_USER_INPUT` unless either the
 /// contact or an address is given.
-pub async fn request(
+pub async fn request_consent(
     tx: &mut Transaction,
     app: &App,
     actor: &Actor,
-    new: &Request,
+    new: &ConsentRequest,
 ) -> Result<Option<Uuid>, Error> {
     consents::check_own_purpose(actor, &new.purpose)?;
     let contact_id = match (new.contact_id, &new.email) {
@@ -105,16 +105,16 @@ pub async fn request(
     let (Some(address), Some(address_key)) = (contact.email.clone(), &contact.email_key) else {
         return Err(Error::bad_input("the contact has no e-mail address").with_input_path("input.contactId"));
     };
-    let chosen = write(tx, app, &new.sign_up(address.clone()), "signUp").await?;
-    let [choice] = chosen.as_slice() else { return Err(Error::internal("the choice of a sign-up")) };
-    let asked = OptInRequest {
+    let choices = write(tx, app, &new.sign_up(address.clone()), "signUp").await?;
+    let [choice] = choices.as_slice() else { return Err(Error::internal("the choice of a sign-up")) };
+    let request = OptInRequest {
         purpose: &choice.purpose,
         text: choice.text,
         source: &new.form,
         address: &address,
         address_key,
     };
-    let asked =
-        consents::request_opt_in(tx, "requestConsent", &contact, &asked, Some(new.signed_up_at)).await?;
-    Ok(Some(asked))
+    let request =
+        consents::request_opt_in(tx, "requestConsent", &contact, &request, Some(new.signed_up_at)).await?;
+    Ok(Some(request))
 }

@@ -12,7 +12,7 @@ use sea_orm::{
     sea_query::{Expr, SelectStatement, UnionType},
 };
 
-use super::choices::{Chosen, SignUp};
+use super::choices::{SignUp, StoredChoice};
 use crate::{
     app::App,
     audit::Transaction,
@@ -30,30 +30,30 @@ use crate::{
 };
 
 /// Contacts whose persons may see what is kept.
-pub(super) fn present() -> Select<contact::Entity> {
+pub(super) fn visible_contacts() -> Select<contact::Entity> {
     contact::Entity::find()
         .filter(contact::Column::State.is_in([ContactState::Active, ContactState::Restricted]))
 }
 
 /// Values of a sign-up as they are kept.
-pub(super) struct Checked {
+pub(super) struct ValidSignUp {
     pub(super) address: String,
     pub(super) given_name: Option<String>,
     pub(super) family_name: Option<String>,
     pub(super) language: String,
     pub(super) source: String,
     pub(super) notice_version: Option<String>,
-    pub(super) choices: Vec<Chosen>,
+    pub(super) choices: Vec<StoredChoice>,
 }
 
-fn fault(name: &str, message: impl Into<String>) -> Error {
+fn invalid_input(name: &str, message: impl Into<String>) -> Error {
     Error::bad_input(message).with_input_path(format!("input.{name}"))
 }
 
 /// A value of the form that the registry demands; the place is told, never the value.
-fn value(check: Validator, name: &str, text: &str, now: DateTime<Utc>) -> Result<Option<String>, Error> {
-    let checked = check.check(text, now.date_naive());
-    checked.map_err(|wrong| fault(name, format!("`{name}` {}", wrong.requirement())))
+fn validate(check: Validator, name: &str, text: &str, now: DateTime<Utc>) -> Result<Option<String>, Error> {
+    let result = check.check(text, now.date_naive());
+    result.map_err(|error| invalid_input(name, format!("`{name}` {}", error.requirement())))
 }
 
 /// An e-mail address in the form that is kept.
@@ -61,7 +61,8 @@ fn value(check: Validator, name: &str, text: &str, now: DateTime<Utc>) -> Result
 /// # Errors
 /// `BAD_USER_INPUT` for what is none.
 pub(super) fn address(text: &str, now: DateTime<Utc>) -> Result<String, Error> {
-    value(Validator::Email, "email", text, now)?.ok_or_else(|| fault("email", "`email` is missing"))
+    validate(Validator::Email, "email", text, now)?
+        .ok_or_else(|| invalid_input("email", "`email` is missing"))
 }
 
 /// Looks at everything that does not depend on the person.
@@ -73,50 +74,52 @@ pub(super) async fn check(
     app: &App,
     policy: &Policy,
     new: &SignUp,
-) -> Result<Checked, Error> {
+) -> Result<ValidSignUp, Error> {
     let now = tx.now();
     if !app.pages.enabled {
         let message = "sign-ups are confirmed by mail and page, which `pages.enabled` turns on";
         return Err(Error::new(Code::Conflict, message));
     }
     if new.signed_up_at > now {
-        return Err(fault("declaredAt", "`declaredAt` is in the future"));
+        return Err(invalid_input("declaredAt", "`declaredAt` is in the future"));
     }
     if new.signed_up_at < now - app.pages.unconfirmed_time() {
-        return Err(fault("declaredAt", "the sign-up is older than sign-ups are kept unconfirmed"));
+        return Err(invalid_input("declaredAt", "the sign-up is older than sign-ups are kept unconfirmed"));
     }
     let name = |name, text: &Option<String>| {
-        text.as_deref().map_or(Ok(None), |text| value(Validator::Line, name, text, now))
+        text.as_deref().map_or(Ok(None), |text| validate(Validator::Line, name, text, now))
     };
-    let need =
-        |name: &str, found: Option<String>| found.ok_or_else(|| fault(name, format!("`{name}` is missing")));
-    let language = need("language", value(Validator::Language, "language", &new.language, now)?)?;
-    let mut choices: Vec<Chosen> = Vec::new();
+    let required = |name: &str, found: Option<String>| {
+        found.ok_or_else(|| invalid_input(name, format!("`{name}` is missing")))
+    };
+    let language = required("language", validate(Validator::Language, "language", &new.language, now)?)?;
+    let mut choices: Vec<StoredChoice> = Vec::new();
     for choice in &new.choices {
-        if choices.iter().any(|known| known.purpose == choice.purpose) {
+        if choices.iter().any(|chosen| chosen.purpose == choice.purpose) {
             continue;
         }
-        let purpose = by_mail(policy, &choice.purpose)?;
+        let purpose = opt_in_purpose(policy, &choice.purpose)?;
         let version = match &choice.text_version {
             Some(version) => version.as_str(),
-            None => current(policy, &purpose.code, &language)?,
+            None => current_version(policy, &purpose.code, &language)?,
         };
-        let text = published(tx.connection(), &purpose.code, &language, version).await?;
-        let text = text.ok_or_else(|| fault("textVersion", "no such text was published in this language"))?;
-        choices.push(Chosen {
+        let text = find_text(tx.connection(), &purpose.code, &language, version).await?;
+        let text =
+            text.ok_or_else(|| invalid_input("textVersion", "no such text was published in this language"))?;
+        choices.push(StoredChoice {
             purpose: purpose.code.clone(),
             channel: policy::Channel::Email.as_str().to_owned(),
             text: text.id,
         });
     }
     if choices.is_empty() {
-        return Err(fault("purpose", "`purpose` is missing"));
+        return Err(invalid_input("purpose", "`purpose` is missing"));
     }
-    Ok(Checked {
+    Ok(ValidSignUp {
         address: address(&new.address, now)?,
         given_name: name("givenName", &new.given_name)?,
         family_name: name("familyName", &new.family_name)?,
-        source: need("form", value(Validator::Line, "form", &new.source, now)?)?,
+        source: required("form", validate(Validator::Line, "form", &new.source, now)?)?,
         notice_version: name("noticeVersion", &new.notice_version)?,
         language,
         choices,
@@ -124,32 +127,32 @@ pub(super) async fn check(
 }
 
 /// The version of the text that persons declare to now.
-fn current<'p>(policy: &'p Policy, purpose: &str, language: &str) -> Result<&'p str, Error> {
+fn current_version<'p>(policy: &'p Policy, purpose: &str, language: &str) -> Result<&'p str, Error> {
     let text = policy.current_text(purpose, language);
-    let text = text.ok_or_else(|| fault("language", "this purpose has no text in this language"))?;
+    let text = text.ok_or_else(|| invalid_input("language", "this purpose has no text in this language"))?;
     Ok(&text.version)
 }
 
 /// A purpose that can be consented to by a mailed link.
-fn by_mail<'p>(policy: &'p Policy, code: &str) -> Result<&'p PurposeDef, Error> {
+fn opt_in_purpose<'p>(policy: &'p Policy, code: &str) -> Result<&'p PurposeDef, Error> {
     let Some(purpose) = policy.purpose(code) else {
-        return Err(fault("purpose", "there is no such purpose"));
+        return Err(invalid_input("purpose", "there is no such purpose"));
     };
     if purpose.is_group {
-        return Err(fault("purpose", "consent is given per kind, never to a group (Recital 43)"));
+        return Err(invalid_input("purpose", "consent is given per kind, never to a group (Recital 43)"));
     }
     if purpose.grounds != Grounds::Consent {
-        return Err(fault("purpose", "this purpose does not rest on consent"));
+        return Err(invalid_input("purpose", "this purpose does not rest on consent"));
     }
     if !purpose.channels.contains(&policy::Channel::Email) {
         // A mail proves nothing about the phone (BGH I ZR 164/09).
-        return Err(fault(
+        return Err(invalid_input(
             "purpose",
             "a confirmation by mail holds for e-mail alone, which this purpose does not use",
         ));
     }
     if !purpose.proof.iter().any(|proof| proof == DOUBLE_OPT_IN) {
-        return Err(fault("purpose", "this purpose does not accept a confirmation by mail as proof"));
+        return Err(invalid_input("purpose", "this purpose does not accept a confirmation by mail as proof"));
     }
     Ok(purpose)
 }
@@ -158,7 +161,7 @@ fn by_mail<'p>(policy: &'p Policy, code: &str) -> Result<&'p PurposeDef, Error> 
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub(super) async fn published<C: ConnectionTrait>(
+pub(super) async fn find_text<C: ConnectionTrait>(
     connection: &C,
     purpose: &str,
     language: &str,
@@ -172,7 +175,7 @@ pub(super) async fn published<C: ConnectionTrait>(
 }
 
 /// Contacts with this mailbox, as the primary or a further one, within a statement.
-pub(super) fn persons(address_key: &str) -> SelectStatement {
+pub(super) fn contacts_of_mailbox(address_key: &str) -> SelectStatement {
     let primary = contact::Entity::find().select_only().column(contact::Column::Id);
     let mut primary = primary.filter(contact::Column::EmailKey.eq(address_key)).into_query();
     let further = contact_point::Entity::find().select_only().column(contact_point::Column::ContactId);
@@ -185,9 +188,9 @@ pub(super) fn persons(address_key: &str) -> SelectStatement {
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub(super) async fn blocked<C: ConnectionTrait>(
+pub(super) async fn is_blocked<C: ConnectionTrait>(
     connection: &C,
-    (ring, reader): (Option<&InstallationKeys>, &Reader),
+    (installation_keys, reader): (Option<&InstallationKeys>, &Reader),
     policy: &Policy,
     address_key: &str,
     purpose: &str,
@@ -199,7 +202,7 @@ pub(super) async fn blocked<C: ConnectionTrait>(
         .column(consent::Column::Id)
         .filter(consent::Column::PurposeCode.eq(purpose))
         .filter(consent::Column::Channel.eq(Channel::Email))
-        .filter(consent::Column::ContactId.in_subquery(persons(address_key)));
+        .filter(consent::Column::ContactId.in_subquery(contacts_of_mailbox(address_key)));
     // Of an end without a time the latest counts at which it can have been.
     let when =
         Expr::col(consent_event::Column::DeclaredAt).if_null(Expr::col(consent_event::Column::RecordedAt));
@@ -213,26 +216,28 @@ pub(super) async fn blocked<C: ConnectionTrait>(
         .into_tuple::<uuid::Uuid>()
         .one(connection)
         .await?;
-    let held = Condition::any()
+    let had_effect = Condition::any()
         .add(objection::Column::EndedAt.is_null())
         .add(Expr::col(objection::Column::EndedAt).gt(Expr::col(objection::Column::ObjectedAt)));
     let objected = objection::Entity::find()
         .select_only()
         .column(objection::Column::Id)
-        .filter(objection::Column::ContactId.in_subquery(persons(address_key)))
+        .filter(objection::Column::ContactId.in_subquery(contacts_of_mailbox(address_key)))
         .filter(objection::Column::PurposeCode.is_in([purpose].into_iter().chain(group)))
         .filter(objection::Column::ObjectedAt.gte(since))
-        .filter(held)
+        .filter(had_effect)
         .limit(1)
         .into_tuple::<uuid::Uuid>()
         .one(connection)
         .await?;
     let mailboxes = reader.emails(address_key).identities;
-    let reached = NewAddresses::from_text(
+    let addresses = NewAddresses::from_text(
         mailboxes.into_iter().map(|identity| Reachable::from_text(identity, address_key)).collect(),
     );
-    let list = suppressions::find(connection, ring, reader, std::slice::from_ref(&reached)).await?;
-    let listed =
-        list.ends_consent(policy, &reached, purpose, Channel::Email).is_some_and(|listed| listed >= since);
-    Ok(ended.is_some() || objected.is_some() || listed)
+    let matches =
+        suppressions::find(connection, installation_keys, reader, std::slice::from_ref(&addresses)).await?;
+    let is_listed = matches
+        .ends_consent(policy, &addresses, purpose, Channel::Email)
+        .is_some_and(|is_listed| is_listed >= since);
+    Ok(ended.is_some() || objected.is_some() || is_listed)
 }

@@ -1,7 +1,7 @@
-//! Blocks: what the list says of an address, on every record of it, where reads look. Room: domain/suppressions.
+//! Blocks: entries of the list on every record with the address, where reads check them. Room: domain/suppressions.
 //!
-//! A block is no declaration of the person whose record it stands on. A yes that the person declares after it counts again, for that
-//! record alone (Art. 7); what rests on no consent is opened by taking the block back for that record.
+//! A block is no declaration of the person whose record it is on. A consent that the person declares later counts,
+//! for that record only (Art. 7); processing without consent is allowed again by lifting the block for that record.
 
 use chrono::{DateTime, Utc};
 use entity::{
@@ -27,10 +27,10 @@ use crate::{
     registry::BLOCK,
 };
 
-/// The source of a word that the person said itself and that names none.
+/// The source of a person's own declaration that names none.
 const PERSON: &str = "person";
 
-/// What an entry of the list is on a record.
+/// The kind of block for an entry of the list.
 fn stop_kind(kind: SuppressionKind) -> StopKind {
     match kind {
         SuppressionKind::Objection | SuppressionKind::Withdrawal => StopKind::Block,
@@ -39,7 +39,7 @@ fn stop_kind(kind: SuppressionKind) -> StopKind {
     }
 }
 
-/// The blocks that `suppressions` makes on a contact.
+/// The blocks that `suppressions` create on a contact.
 pub fn block_rows(tx: &Transaction, contact_id: Uuid, suppressions: &[Suppression]) -> Vec<Model> {
     let mut rows: Vec<Model> = Vec::new();
     for suppressions in suppressions {
@@ -68,26 +68,26 @@ pub fn block_rows(tx: &Transaction, contact_id: Uuid, suppressions: &[Suppressio
     rows
 }
 
-/// Whether both close the same of one contact.
+/// Whether both blocks close the same purpose and channel, for the same reason.
 fn has_same_scope(left: &Model, right: &Model) -> bool {
     (&left.purpose_code, left.kind, left.channel) == (&right.purpose_code, right.kind, right.channel)
 }
 
-/// What the suppression list says of addresses that come to a contact becomes blocks of it. Gives the number of blocks that came.
+/// Creates blocks on a contact for its new addresses. Returns the number of new blocks.
 ///
-/// What the person took back was about the addresses of then: an address that comes is closed, however old the no to it is.
+/// Revocations concern the addresses of that time: a new address is blocked, however old the opt-out.
 ///
 /// # Errors
-/// `INTERNAL` from the database, and where an identity is not locked.
+/// `INTERNAL` from the database, and if an identity is not locked.
 pub async fn apply_to_new_addresses(tx: &mut Transaction, addresses: &NewAddresses) -> Result<usize, Error> {
     apply_suppressions(tx, addresses, true).await
 }
 
-/// What the suppression list says of addresses that a contact has already becomes blocks of it, unless the person has taken as much back
-/// since. Gives the number of blocks that came.
+/// Creates missing blocks on a contact for addresses that it already has, unless the person has lifted them since.
+/// Returns the number of new blocks.
 ///
 /// # Errors
-/// `INTERNAL` from the database, and where an identity is not locked.
+/// `INTERNAL` from the database, and if an identity is not locked.
 pub async fn reapply(tx: &mut Transaction, addresses: &NewAddresses) -> Result<usize, Error> {
     apply_suppressions(tx, addresses, false).await
 }
@@ -101,8 +101,9 @@ async fn apply_suppressions(
     upsert_blocks(tx, addresses.contact_id(), &suppressions, is_new_address, None).await
 }
 
-/// Blocks a channel of one contact by the word of the person itself, who ended there what it never said yes to. Such a block has the source
-/// of the word, by which it is known: it follows to every address that the person gets (`consents::carry_noes`).
+/// Blocks a channel of one contact by the person's own declaration, who opts out of something never consented to.
+/// Such a block has the source of the declaration, and is applied to every address that the person gets later
+/// (`consents::spread_opt_outs`).
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -123,7 +124,8 @@ pub async fn block_channel(
     upsert_blocks(tx, contact_id, &[suppressions], true, Some(source)).await.map(|_| ())
 }
 
-/// Makes blocks of a contact stand, or renews them, with the source of what the person said itself; gives the number of those that changed.
+/// Creates or renews blocks of a contact, with the source of the person's own declaration; returns the number of
+/// changed ones.
 async fn upsert_blocks(
     tx: &mut Transaction,
     contact_id: Uuid,
@@ -140,7 +142,7 @@ async fn upsert_blocks(
         let row = Model { source: source.map(str::to_owned), ..row };
         let matching = existing.iter().find(|existing| has_same_scope(existing, &row));
         let (id, changes) = match matching {
-            // It stands, or was taken back by the person since.
+            // It is in force, or the person has lifted it since.
             Some(existing)
                 if existing.objected_at >= row.objected_at
                     && !(is_new_address && existing.ended_at.is_some())
@@ -166,8 +168,8 @@ async fn upsert_blocks(
     Ok(changed)
 }
 
-/// Carries a no to every record of the identities that are meant; gives the number of contacts that it closed anything for. One
-/// statement, however many they are.
+/// Blocks every record of the target identities; returns the number of contacts that got a new block. One
+/// statement, however many there are.
 pub(super) async fn block_all_records(
     tx: &mut Transaction,
     targets: &[&Reachable],
@@ -205,12 +207,13 @@ pub(super) async fn block_all_records(
     Ok(affected.len())
 }
 
-/// The channels that a no closes at an identity: the one that it names, else all that lead there.
+/// The channels that an opt-out closes at an identity: the named one, or all that lead there.
 pub(super) fn closed_channels(reachable: &Reachable, named: Option<Channel>) -> Vec<Channel> {
     named.map_or_else(|| channels_to(reachable.identity().kind()).to_vec(), |channel| vec![channel])
 }
 
-/// Whose record has an identity, as the primary or a further one: `contact_id`, and the word of `channel` beside it.
+/// Pushes a SELECT of the contacts with an identity, as primary address or contact point: `contact_id`, and
+/// optionally the channel.
 pub(super) fn push_contacts_with(sql: &mut SqlText, reachable: &Reachable, channel: Option<Channel>) {
     let identity = reachable.identity();
     let column = match identity.kind() {
@@ -239,15 +242,15 @@ pub(super) fn push_contacts_with(sql: &mut SqlText, reachable: &Reachable, chann
     push_household(sql, identity.name());
 }
 
-/// Of a postal address with a name those who have that name.
+/// Restricts a postal address with a name to contacts with that name.
 fn push_household(sql: &mut SqlText, name: Option<&str>) {
     if let Some(name) = name {
         sql.push(" AND h.family_name_key = ").bind(name);
     }
 }
 
-/// Takes back the blocks of a contact for a purpose or group, which the person wants again: for this record alone, and on `channel` where
-/// one was named. What lists of others say, and that mail does not get there, is not for the person to take back.
+/// Lifts the blocks of a contact for a purpose or group that the person wants again: on this record only, and on
+/// `channel` if one was named. Blocks of external lists and undeliverable mail are not the person's to lift.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -271,8 +274,8 @@ pub async fn lift_blocks(
     Ok(())
 }
 
-/// Takes back one block of a contact, whose person wants it again; other records of the address keep theirs. One that was taken back
-/// already is no change.
+/// Lifts one block of a contact that the person wants lifted; other records of the address keep theirs. One that is
+/// already lifted is not changed.
 ///
 /// # Errors
 /// `NOT_FOUND`; `BAD_USER_INPUT` for a time in the future or before the block.
@@ -286,7 +289,7 @@ pub async fn lift_block(
     let row =
         contacts::lock_with_contact::<Entity>(tx, actor, &BLOCK, id, Column::ContactId, not_found).await?;
     let at = at.unwrap_or(tx.now());
-    // One that ended when it began would never have held, and an older yes would count again.
+    // A block that ended when it began would never have had effect, and an older consent would count again.
     if at > tx.now() || at <= row.objected_at {
         let message = "a block ends after it began and not in the future";
         return Err(Error::new(Code::BadUserInput, message).with_input_path("input.endedAt"));

@@ -1,4 +1,4 @@
-//! Keyed digests of addresses, under which the list knows them. Room: domain/suppressions.
+//! Keyed digests of addresses, under which the list stores them. Room: domain/suppressions.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::hmac;
@@ -14,7 +14,7 @@ use crate::{
     domain::contacts::Reachable,
 };
 
-/// HMAC-SHA-256 (RFC 2104) of kind and key: whoever does not have the key of the list cannot try addresses.
+/// HMAC-SHA-256 (RFC 2104) of kind and key: without the key of the list nobody can probe for addresses.
 fn digest(keys: &InstallationKeys, kind: Kind, key: &str) -> String {
     let kind = match kind {
         Kind::Mailbox => "EMAIL",
@@ -28,12 +28,12 @@ fn digest(keys: &InstallationKeys, kind: Kind, key: &str) -> String {
     URL_SAFE_NO_PAD.encode(context.sign())
 }
 
-/// The text that the digest of an identity is made of: of a postal address with the name of the household.
+/// The texts that digests of an identity are made of; for a postal address, with the name of the household.
 fn digest_texts(identity: &Identity) -> Vec<String> {
     match identity.kind() {
         Kind::Postal => {
             let key = identity.key();
-            // What was declared for the household holds for everybody there.
+            // An entry for the whole household covers everybody there.
             let with_name = identity.name().map(|name| format!("{key}\0{name}"));
             with_name.into_iter().chain([format!("{key}\0")]).collect()
         }
@@ -41,13 +41,13 @@ fn digest_texts(identity: &Identity) -> Vec<String> {
     }
 }
 
-/// The digest that an identity is put on the list under.
+/// The digest under which an identity is added to the list.
 pub(super) fn primary_digest(keys: &InstallationKeys, identity: &Identity) -> String {
     let texts = digest_texts(identity);
     digest(keys, identity.kind(), texts.first().map_or("", String::as_str))
 }
 
-/// Every digest under which an identity may be on the list, by the readers that made the entries.
+/// Every digest under which an identity may be listed, by the reader versions that made entries.
 pub(super) fn digests(
     keys: &InstallationKeys,
     reader: &Reader,
@@ -69,7 +69,7 @@ pub(super) fn digests(
     all.iter().map(|text| digest(keys, identity.kind(), text)).collect()
 }
 
-/// The versions of the readers that entries were made by; each is found by one step along the index.
+/// The reader versions that made entries; each costs one index look-up.
 pub(super) async fn reader_versions<C: ConnectionTrait>(connection: &C) -> Result<Vec<String>, Error> {
     let mut sql = SqlText::new(connection.get_database_backend());
     sql.push(
@@ -83,7 +83,7 @@ pub(super) async fn reader_versions<C: ConnectionTrait>(connection: &C) -> Resul
         .map(|row| String::try_get_by(row, 0))
         .collect::<Result<_, _>>()
         .map_err(sea_orm::DbErr::from)?;
-    // What cannot be looked for may be a no.
+    // An entry that cannot be searched for may be an opt-out.
     if versions.iter().any(|version| version != Reader::FIRST && Reader::of_version(version).is_none()) {
         return Err(Error::internal(
             "the suppression list has entries of a version that this program does not know",

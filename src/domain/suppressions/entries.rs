@@ -1,4 +1,5 @@
-//! Entries of the list: made with the no, found under the keys of every reader that entries were made by. Room: domain/suppressions.
+//! Adds entries to the list. They are found under the keys of every reader version that made entries. Room:
+//! domain/suppressions.
 
 use entity::suppression::{ActiveModel, Column, Entity, Model};
 use sea_orm::{
@@ -18,17 +19,17 @@ use crate::{
 
 /// Name of an entry in the audit log.
 const ENTRY: &str = "Suppression";
-/// Rows of one INSERT: SQLite takes 32,766 parameters.
+/// Rows in one INSERT: SQLite accepts 32,766 values.
 const INSERT_BATCH: usize = 1_000;
 
-/// Puts what was declared on the list, for the identities of `addresses` that it is about, and carries it to every record of them; what
-/// recipients read for it becomes a duty to tell them. `records` are the records of the person who declared it, beside that of `addresses`.
-/// Gives the number of contacts that it closed anything for.
+/// Adds opt-outs to the list for the identities of `addresses` they concern, blocks every record of these, and
+/// creates stop duties for recipients that read for them. `records` are the records of the person who declared it,
+/// besides that of `addresses`. Returns the number of contacts that got a new block.
 ///
-/// A repeat changes nothing; a later time stands for an earlier one.
+/// A repeat changes nothing; a later time replaces an earlier one.
 ///
 /// # Errors
-/// `INTERNAL` from the database, and where an identity is not locked EXCLUSIVE.
+/// `INTERNAL` from the database, and if an identity is not locked EXCLUSIVE.
 pub async fn declare(
     tx: &mut Transaction,
     records: &[Uuid],
@@ -54,7 +55,7 @@ pub async fn declare(
         let changed = add(tx, keys, &targets, declared).await?;
         affected += blocks::block_all_records(tx, &targets, declared).await?;
         stop_duties::create_stops(tx, &records, &targets, declared).await?;
-        // Where the contact has an entry of its own, that says that nothing is new.
+        // If the contact has its own entry, that one says that nothing is new.
         if changed || addresses.owner().is_none() || !tx.is_recorded() {
             record(tx, declared, changed).await?;
         }
@@ -94,7 +95,7 @@ async fn add(
             rows.iter().cloned().map(|row| row.into_active_model().reset_all()).collect();
         let mut conflict =
             OnConflict::columns([Column::Digest, Column::PurposeCode, Column::Channel, Column::Kind]);
-        // The later word stands, whatever reader the earlier was put there by.
+        // The later declaration wins, whatever reader version made the earlier entry.
         conflict.update_columns([Column::Source, Column::RecordedBy, Column::CreatedAt, Column::KeyVersion]);
         conflict.value(
             Column::Since,
@@ -113,7 +114,7 @@ async fn add(
     Ok(changed > 0)
 }
 
-/// Records for what an address was put on the list; neither the address nor whose it is.
+/// Records what an address was listed for; neither the address nor whose it is.
 async fn record(tx: &mut Transaction, declared: &OptOutDeclaration, changed: bool) -> Result<(), Error> {
     let code = || {
         ChangeSet::single(

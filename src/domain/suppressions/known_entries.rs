@@ -1,4 +1,5 @@
-//! Whether the list knows a no already: of one without a time, since somebody last said yes. Room: domain/suppressions.
+//! Checks whether an opt-out is already listed; one without a time, since anybody last consented. Room:
+//! domain/suppressions.
 
 use chrono::{DateTime, Utc};
 use entity::{
@@ -16,23 +17,23 @@ use super::{
 };
 use crate::{base::error::Error, domain::contacts::NewAddresses, policy::Policy};
 
-/// What is to be put on the list, and what was found there.
+/// An opt-out to be listed, and what was found.
 #[derive(Clone, Copy, Debug)]
 pub struct KnownEntryQuery<'a> {
     /// The policy in force.
     pub policy: &'a Policy,
-    /// What the list says of the identities.
+    /// The entries found for the identities.
     pub matches: &'a SuppressionMatches,
-    /// The identities that the no is about.
+    /// The identities it concerns.
     pub addresses: &'a NewAddresses,
-    /// The no.
+    /// The opt-out.
     pub declared: &'a OptOutDeclaration,
-    /// Whether it tells its time.
+    /// Whether it has a time of its own.
     pub dated: bool,
 }
 
-/// Whether the list says all of a no for every identity already. A no that tells its time must stand there with that time or a later one;
-/// one that does not, with a time that no yes of a record of the identities is later than.
+/// Whether the list already covers an opt-out for every identity. One with a time must be listed with that time or
+/// a later one; one without, with a time that no consent on a record of the identities is later than.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -41,7 +42,7 @@ pub async fn is_already_listed<C: ConnectionTrait>(
     query: KnownEntryQuery<'_>,
 ) -> Result<bool, Error> {
     let KnownEntryQuery { matches, addresses, declared, dated, .. } = query;
-    // A list of others is no new word of anybody: who was taken off it stays off.
+    // An external list is nobody's new declaration: who was taken off it stays off.
     if dated || declared.kind == SuppressionKind::ExternalList || !matches.covers(addresses, declared, false)
     {
         return Ok(matches.covers(addresses, declared, dated));
@@ -52,7 +53,8 @@ pub async fn is_already_listed<C: ConnectionTrait>(
     }))
 }
 
-/// When somebody with one of the identities last consented to what a no is about, or had a block of it taken back.
+/// When a contact with one of the identities last consented to what the opt-out concerns, or had a block of it
+/// lifted.
 async fn latest_reversal<C: ConnectionTrait>(
     connection: &C,
     policy: &Policy,
@@ -108,7 +110,7 @@ async fn latest_lift<C: ConnectionTrait>(
     let rows = rows.filter(Column::ContactId.is_in(records.iter().copied()));
     let rows = rows.filter(Column::PurposeCode.eq(purpose));
     let rows = rows.filter(Column::Channel.is_in(channels.iter().copied()));
-    // What others keep a list of is taken back from that list alone.
+    // Entries of external lists are removed only through that list.
     let rows = rows.filter(Column::Kind.is_in([StopKind::Block, StopKind::Undeliverable]));
     let rows = rows.filter(Column::EndedAt.is_not_null());
     let last = rows.order_by_desc(Column::EndedAt).into_tuple::<Option<DateTime<Utc>>>();

@@ -1,4 +1,4 @@
-//! What the list says of addresses: looked up by their digests. Room: domain/suppressions.
+//! Looks addresses up on the list by their digests. Room: domain/suppressions.
 
 use std::collections::HashMap;
 
@@ -19,31 +19,32 @@ use crate::{
     policy::{Grounds, Policy},
 };
 
-/// Values in one list of a statement.
+/// Maximum number of values in one list of a statement.
 pub(super) const MAX_BIND_VALUES: usize = 10_000;
 
-/// For what an address is on the list.
+/// An entry of the list, as found for an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suppression {
     /// Code of the purpose or group.
     pub purpose: String,
     /// Why.
     pub kind: SuppressionKind,
-    /// The channel that it is about.
+    /// The channel it concerns.
     pub channel: Channel,
-    /// Whether no channel was named: every channel closes that leads to the address, and nobody new is kept for advertising by it.
+    /// Whether no channel was named: it closes every channel that leads to the address, and no new contact may be
+    /// stored for advertising with it.
     pub every_channel: bool,
-    /// What was declared until then does not count.
+    /// Earlier declarations do not count.
     pub since: DateTime<Utc>,
 }
 
 impl Suppression {
-    /// Whether it stands against a consent that is declared for a channel.
+    /// Whether it ends a consent declared for a channel.
     pub(super) fn ends_consent(&self, channel: Channel) -> bool {
         self.kind != SuppressionKind::ExternalList && self.channels().contains(&channel)
     }
 
-    /// The channels that it closes: calls and text messages alike where none was named.
+    /// The channels it closes: both calls and text messages if none was named.
     pub(super) fn channels(&self) -> &'static [Channel] {
         match (self.channel, self.every_channel) {
             (Channel::Email, _) => &[Channel::Email],
@@ -55,10 +56,10 @@ impl Suppression {
     }
 }
 
-/// What the list says of addresses that were looked for.
+/// The entries found for a set of addresses.
 #[derive(Clone, Default)]
 pub struct SuppressionMatches {
-    /// What is listed, by contact and place of the identity.
+    /// Entries by contact and position of the identity.
     by_identity: HashMap<(Uuid, usize), Vec<Suppression>>,
 }
 
@@ -89,7 +90,8 @@ impl SuppressionMatches {
         all
     }
 
-    /// Whether all that `declared` says is listed already for every identity of `addresses`; at that time or later, where `dated`.
+    /// Whether the list covers `declared` for every identity of `addresses`; if `dated`, with that time or a later
+    /// one.
     pub fn covers(&self, addresses: &NewAddresses, declared: &OptOutDeclaration, dated: bool) -> bool {
         let same = |suppression: &Suppression| {
             let channel = declared
@@ -116,7 +118,7 @@ impl SuppressionMatches {
         })
     }
 
-    /// Since when a consent to `purpose` on `channel` would not count.
+    /// The time up to which a consent to `purpose` on `channel` does not count.
     pub fn ends_consent(
         &self,
         policy: &Policy,
@@ -131,8 +133,8 @@ impl SuppressionMatches {
         relevant.map(|suppression| suppression.since).max()
     }
 
-    /// Which of the identities of `addresses` is on the list for `purpose` or its group, so that nothing that rests on no consent may be
-    /// done for it.
+    /// The channel of an identity of `addresses` that is listed for `purpose` or its group, so that processing
+    /// without consent is not allowed.
     pub fn blocked_channel(
         &self,
         policy: &Policy,
@@ -163,20 +165,20 @@ fn purpose_and_group<'a>(policy: &'a Policy, purpose: &'a str) -> Vec<&'a str> {
     std::iter::once(purpose).chain(group).collect()
 }
 
-/// The channels that a purpose uses; none named where it says none.
+/// The channels that a purpose uses; empty if it names none.
 pub(super) fn channels_of(policy: &Policy, purpose: &str) -> Vec<Channel> {
     let channels = policy.purpose(purpose).into_iter().flat_map(|purpose| &purpose.channels);
     channels.filter_map(|channel| Channel::try_from_value(&channel.as_str().to_owned()).ok()).collect()
 }
 
-/// Whether an objection to the purpose or group is one to advertising, which outlives the record of the person.
+/// Whether the purpose or group is advertising, so that an objection to it outlives the person's record.
 pub fn is_advertising(policy: &Policy, code: &str) -> bool {
     policy.purpose(code).is_some_and(|purpose| {
         purpose.is_group || purpose.group.is_some() || purpose.grounds == Grounds::Consent
     })
 }
 
-/// Looks for the identities of contacts. Without keys there is no list: nothing is found.
+/// Looks up the identities of contacts. Without keys there is no list, and nothing is found.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -220,7 +222,8 @@ pub async fn find<C: ConnectionTrait>(
     Ok(matches)
 }
 
-/// For what the identities of a contact are on the list: kind of address, purpose or group, since when. For the person.
+/// What the identities of a contact are listed for: kind of address, purpose or group, since when. For the data
+/// subject.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -236,7 +239,7 @@ pub async fn declared_for_contact<C: ConnectionTrait>(
     let matches = find(connection, Some(installation_keys), reader, std::slice::from_ref(&addresses)).await?;
     let suppression = matches.matches(&addresses);
     let declared = suppression.filter(|(_, suppression)| {
-        // What no declaration of a person is, is not told as one.
+        // Entries that no person declared are not shown as declarations.
         matches!(suppression.kind, SuppressionKind::Objection | SuppressionKind::Withdrawal)
     });
     let mut entries: Vec<_> = declared
@@ -247,10 +250,10 @@ pub async fn declared_for_contact<C: ConnectionTrait>(
     Ok(entries)
 }
 
-/// What the list says of addresses that come to a contact, whose identities are locked.
+/// Looks up new addresses of a contact, whose identities are locked.
 ///
 /// # Errors
-/// `INTERNAL` from the database, and where an identity is not locked: a no could come in between.
+/// `INTERNAL` from the database, and if an identity is not locked: an opt-out could arrive in between.
 pub async fn lookup(tx: &Transaction, addresses: &NewAddresses) -> Result<SuppressionMatches, Error> {
     if addresses.all().is_empty() {
         return Ok(SuppressionMatches::default());
@@ -262,7 +265,8 @@ pub async fn lookup(tx: &Transaction, addresses: &NewAddresses) -> Result<Suppre
     find(tx.connection(), installation_keys.as_ref(), tx.reader(), std::slice::from_ref(addresses)).await
 }
 
-/// Rejects a new contact whose only purpose is one that the list closes for one of its addresses; `matches` is what the list says of these.
+/// Rejects a new contact whose only purpose is closed by the list for one of its addresses; `matches` is the result
+/// of the look-up.
 ///
 /// # Errors
 /// `BAD_USER_INPUT` at the address.

@@ -1,9 +1,10 @@
-//! The suppression list (Werbesperre): addresses that must not be advertised to, as keyed digests. Room: domain/suppressions.
+//! The suppression list (Werbesperre): addresses that must not be advertised to, stored as keyed digests. Room:
+//! domain/suppressions.
 //!
-//! An address can be recognised here and not read. An entry belongs to nobody, so that it stays when a person is erased
-//! (Art. 17(3)(b), 21(3)): what was declared until its `since` does not count, a later declaration of the person does. It ends with the
-//! purpose (`reviews`). What the list says of an address stands on every record of it as a block (`blocks`), carried there in the transaction
-//! that brings the address or the no.
+//! An address can be recognised but not read. An entry belongs to nobody, so it survives the erasure of a person
+//! (Art. 17(3)(b), 21(3)): declarations up to its `since` do not count, later ones do. It ends with the purpose
+//! (`reviews`). On every record with the address it appears as a block (`blocks`), created in the transaction that
+//! adds the address or the opt-out.
 
 mod blocks;
 mod digests;

@@ -1,4 +1,5 @@
-//! The list is looked over every three years, and ends for a purpose that is advertised for no more (Art. 5(1)(e), 17(1)). Room: domain/suppressions.
+//! Reviews: the list is reviewed every three years, and entries end when their purpose is no longer advertised
+//! (Art. 5(1)(e), 17(1)). Room: domain/suppressions.
 
 use chrono::{DateTime, Months, Utc};
 use entity::{
@@ -19,45 +20,45 @@ use crate::{
     registry::DataCategory,
 };
 
-/// Months after which the list is looked over again.
+/// Months between two reviews.
 const REVIEW_INTERVAL: Months = Months::new(36);
 /// Name of a review in the audit log.
 const REVIEWED: &str = "reviewSuppressions";
 const ENTRIES: &str = "Suppression";
-/// Id of the list in the audit log, which its entries are found by.
+/// Id of the list in the audit log, by which its entries are found.
 const LIST_ID: Uuid = Uuid::from_u128(0x5375_7070_7265_7373_696f_6e00_0000_0001);
 
-/// How many addresses are on the list for one reason.
+/// The number of addresses listed for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OverviewPart {
     /// Code of the purpose or group.
     pub purpose: String,
-    /// Whether the policy knows it still.
+    /// Whether the policy still knows it.
     pub known: bool,
     /// `OBJECTION`, `WITHDRAWAL`, `EXTERNAL_LIST` or `UNDELIVERABLE`.
     pub kind: String,
-    /// Addresses, each once for a channel.
+    /// Addresses, counted once per channel.
     pub entries: i64,
-    /// Since when the first of them is there.
+    /// When the first was added.
     pub first_at: DateTime<Utc>,
-    /// Since when the last of them is.
+    /// When the last was added.
     pub last_at: DateTime<Utc>,
 }
 
-/// What is on the list, and when it was looked over.
+/// The content of the list, and its last review.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Overview {
     /// By purpose and kind.
     pub parts: Vec<OverviewPart>,
-    /// When it was last looked over.
+    /// When it was last reviewed.
     pub reviewed_at: Option<DateTime<Utc>>,
-    /// When that is to be done next; null where nothing is on the list.
+    /// When the next review is due; null if the list is empty.
     pub due_at: Option<DateTime<Utc>>,
 }
 
-/// Tells what is on the list; no address.
+/// Summarises the list, without addresses.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -101,7 +102,7 @@ pub async fn overview(app: &App) -> Result<Overview, Error> {
     Ok(Overview { parts, reviewed_at, due_at })
 }
 
-/// Whether it is time to look the list over.
+/// Whether a review is due.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -109,11 +110,10 @@ pub async fn is_due(app: &App) -> Result<bool, Error> {
     Ok(overview(app).await?.due_at.is_some_and(|due| due <= app.now()))
 }
 
-/// Notes that the list was looked over, and takes off it what stands there for purposes that are `ended`. Gives the number of entries that
-/// went.
+/// Records a review, and removes the entries of purposes that are `ended`. Returns the number of removed entries.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` for a purpose that the policy knows, or that nothing is listed for; `INTERNAL` from the database.
+/// `BAD_USER_INPUT` for a purpose that the policy knows, or without entries; `INTERNAL` from the database.
 pub async fn review(app: &App, actor: &str, ended: &[String]) -> Result<u64, Error> {
     let overview = overview(app).await?;
     for code in ended {
@@ -128,7 +128,7 @@ pub async fn review(app: &App, actor: &str, ended: &[String]) -> Result<u64, Err
         }
     }
     let mut tx = audit::begin(app, Author::command(app, actor, None)).await?;
-    // Servers may run by another policy than that of this command: what was put in force last stands in the database.
+    // Servers may use another policy than this command: the database holds the one put in force last.
     let loaded: Vec<(String, String)> = purpose::Entity::find()
         .select_only()
         .column(purpose::Column::Code)

@@ -1,9 +1,9 @@
-//! Statements over whoever has an identity, with bound values. Room: domain/suppressions.
+//! SQL statements over all contacts with an identity, with bound values. Room: domain/suppressions.
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, TryGetable, Value};
 use uuid::Uuid;
 
-/// A statement in the making.
+/// A statement under construction.
 pub(super) struct SqlText {
     backend: DbBackend,
     sql: String,
@@ -29,7 +29,7 @@ impl SqlText {
         self
     }
 
-    /// ` IN (...)` of the values.
+    /// Pushes ` IN (...)` with the values.
     pub(super) fn push_in<V: Into<Value> + Clone>(&mut self, values: &[V]) -> &mut Self {
         self.push(" IN (");
         for (index, value) in values.iter().enumerate() {
@@ -38,7 +38,7 @@ impl SqlText {
         self.push(")")
     }
 
-    /// The ids that the statement gives in its first column, each once, in their order.
+    /// The ids in the first column of the result, sorted and without repeats.
     pub(super) async fn ids<C: ConnectionTrait>(self, connection: &C) -> Result<Vec<Uuid>, DbErr> {
         let rows = self.query(connection).await?;
         let mut ids: Vec<Uuid> = rows.iter().map(|row| Uuid::try_get_by(row, 0)).collect::<Result<_, _>>()?;
@@ -47,7 +47,7 @@ impl SqlText {
         Ok(ids)
     }
 
-    /// What the statement gives.
+    /// The rows of the result.
     pub(super) async fn query<C: ConnectionTrait>(self, connection: &C) -> Result<Vec<QueryResult>, DbErr> {
         connection.query_all_raw(Statement::from_sql_and_values(self.backend, self.sql, self.values)).await
     }

@@ -1,7 +1,9 @@
-//! A no is owed to every recipient that read for its purpose: a duty to tell it (Art. 7(3), 19, 21; CJEU C-129/21). Room: domain/suppressions.
+//! Creates stop duties: every recipient that read for the purpose of an opt-out must be told (Art. 7(3), 19, 21;
+//! CJEU C-129/21). Room: domain/suppressions.
 //!
-//! A duty tells what the recipient may know already: the id of the contact, and of a mailbox or number a digest of its key, which who
-//! has the address can make as well. It is made only of records that could be read for the purpose while the recipient used it.
+//! A duty contains what the recipient may already know: the id of the contact, and for a mailbox or number a digest
+//! of its key, which anybody with the address can compute. It is created only for records that could be read for
+//! the purpose while the recipient used it.
 
 use std::collections::BTreeMap;
 
@@ -24,14 +26,15 @@ use crate::{
     registry::STOP,
 };
 
-/// The records that a recipient could have read for the purpose of its use `u`, of the contact `c`.
+/// The condition that the recipient could have read the contact `c` for the purpose of its use `u`.
 const COULD_READ: &str = "(EXISTS (SELECT 1 FROM consent k JOIN consent_event e ON e.consent_id = k.id \
                           WHERE k.contact_id = c.id AND k.purpose_code = u.purpose_code \
                           AND e.kind IN ('GRANTED', 'CONFIRMED', 'RENEWED') AND e.recorded_at <= u.until_at) \
                           OR EXISTS (SELECT 1 FROM ground g WHERE g.contact_id = c.id \
                           AND g.purpose_code = u.purpose_code AND g.created_at <= u.until_at)";
 
-/// Owes a no that is about the person alone and not about an address: to those who read these records.
+/// Creates duties for an opt-out that concerns the person and not an address, for recipients that read these
+/// records.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -43,10 +46,10 @@ pub async fn create_stops_for_contacts(
     create_stops(tx, contacts, &[], declared).await
 }
 
-/// Owes a no to every recipient that used one of its kinds: of every record of the identities `targets`, and of the records `records` of the
-/// person on the channels that none of these is reached by. One statement, however many they are.
+/// Creates duties of every recipient that used one of the opt-out's kinds: for every record of the `targets`, and
+/// for the person's own `records` on channels that no target is reached by. One statement, however many there are.
 ///
-/// A later no opens again what was acknowledged. What is on a list of others or cannot be delivered is no word of anybody.
+/// A later opt-out reopens acknowledged duties. External lists and undeliverable mail are nobody's declaration.
 pub(super) async fn create_stops(
     tx: &mut Transaction,
     records: &[Uuid],
@@ -68,17 +71,18 @@ pub(super) async fn create_stops(
     Ok(())
 }
 
-/// SHA-256 of the key of a mailbox or number, hexadecimal, as recipients make it; of postal addresses there are too many spellings.
+/// SHA-256 of the key of a mailbox or number, hexadecimal, as recipients compute it; postal addresses have too many
+/// spellings.
 pub fn address_digest(kind: Kind, key: &str) -> Option<String> {
     (kind != Kind::Postal).then(|| hex::encode(Sha256::digest(key)))
 }
 
-/// What is owed, and of whom.
+/// The duties to create.
 struct StopDuties<'a> {
     records: &'a [Uuid],
-    /// Identities with the channel that they are closed on.
+    /// Identities with the channel on which they are closed.
     identities: Vec<(&'a Reachable, Channel)>,
-    /// Channels of the own records alone; `None` where a kind names no channel.
+    /// Channels on the person's own records only; `None` if a kind names no channel.
     channels_without_address: Vec<Option<Channel>>,
     /// Kinds by the channel on which they end.
     codes: BTreeMap<Option<String>, Vec<&'a str>>,
@@ -147,7 +151,7 @@ impl<'a> StopDuties<'a> {
             .channels_without_address
             .sort_unstable_by_key(|channel| channel.map(|channel| channel.to_value()));
         duties.channels_without_address.dedup();
-        // One mailbox may stand on a contact in several spellings.
+        // A contact may have one mailbox in several spellings.
         let mut seen = Vec::new();
         duties.identities.retain(|(reachable, channel)| {
             let known = seen.contains(&(reachable.identity(), *channel));
@@ -184,7 +188,7 @@ impl<'a> StopDuties<'a> {
         sql.push(" AND c.state <> 'ERASED' AND ").push(COULD_READ);
         if !self.for_all.is_empty() {
             sql.push(" OR (u.purpose_code");
-            // What a merge has joined may be older than the contact that stays.
+            // Records merged into a contact may be older than the contact.
             sql.push_in(&self.for_all).push(
                 " AND (c.created_at <= u.until_at OR EXISTS (SELECT 1 FROM contact_merge m WHERE m.contact_id = c.id)))",
             );
@@ -197,7 +201,7 @@ impl<'a> StopDuties<'a> {
         sql
     }
 
-    /// Who is meant: contact, channel, kind of address and its digest.
+    /// Pushes a SELECT of the targets: contact, channel, kind of address and its digest.
     fn push_targets(&self, sql: &mut SqlText) {
         for (index, (reachable, channel)) in self.identities.iter().enumerate() {
             let kind = reachable.identity().kind();

@@ -1,4 +1,5 @@
-//! Whom a no meets: identities first, then every record of them, both locked before anything is decided. Room: domain/suppressions.
+//! Finds the identities and records that an opt-out concerns, and locks them before anything is decided. Room:
+//! domain/suppressions.
 
 use entity::enums::Channel;
 use sea_orm::{ConnectionTrait, DbBackend, TryGetable};
@@ -14,28 +15,29 @@ use crate::{
     registry::CONTACT,
 };
 
-/// Most records of one person that something declared by an address is recorded on; more are blocked alone.
+/// Maximum number of records of one person that a declaration by address is recorded on; more are only blocked.
 const MAX_RECORDS: usize = 100;
 
-/// Whom somebody speaks of.
+/// Whom a declaration concerns.
 #[derive(Clone, Copy, Debug)]
 pub enum Target<'a> {
     /// A contact.
     Contact(Uuid),
-    /// A contact of which the caller is shown something else: whoever asks has to look whether that is there for the caller.
+    /// The contact of a row that the caller names; the caller of this function checks whether the row is visible.
     ContactOfRow(Uuid),
-    /// Whoever has an address.
+    /// Everybody with an address.
     Address(&'a Address),
 }
 
-/// Whom a no is about, all of it locked.
+/// The contacts and addresses that an opt-out concerns, all locked.
 #[derive(Debug)]
 pub struct Affected {
-    /// The records of the person who says it, as far as the caller sees them; none where the address is that of several persons.
+    /// The records of the person who declares it, as far as the caller sees them; none if several persons have the
+    /// address.
     pub contacts: Vec<Uuid>,
-    /// The identities that it is about.
+    /// The identities it concerns.
     pub addresses: NewAddresses,
-    /// Whether anybody whom the caller sees has the address.
+    /// Whether a contact visible to the caller has the address.
     pub is_known: bool,
 }
 
@@ -43,16 +45,16 @@ pub struct Affected {
 struct Record {
     id: Uuid,
     names: (Option<String>, Option<String>),
-    /// Whether it has the identity as a primary address.
+    /// Whether the identity is its primary address.
     primary: bool,
 }
 
-/// Finds whom a no is about and locks it, in the order of locks: identities EXCLUSIVE, then every record of them by its id. What is
-/// decided is decided behind that. Where channels are named, it is about what is reached on these.
+/// Finds whom an opt-out concerns and locks it, in lock order: identities EXCLUSIVE, then every record of them by
+/// id. Decisions are made after that. If channels are named, it concerns what is reached on them.
 ///
 /// # Errors
-/// `NOT_FOUND` for a contact that is not there for the caller; `FORBIDDEN_FIELD` for an address under a purpose on consent; transient
-/// where the contact has got another address meanwhile.
+/// `NOT_FOUND` for a contact that is not visible to the caller; `FORBIDDEN_FIELD` for an address under a purpose on
+/// consent; transient if the contact got another address meanwhile.
 pub async fn find_and_lock(
     tx: &mut Transaction,
     actor: &Actor,
@@ -66,8 +68,8 @@ pub async fn find_and_lock(
             lock_records(tx, &addresses, &[id]).await?;
             let addresses = self::load_addresses(tx, id).await?.on_channels(channels);
             if !tx.has_locks(addresses.locks(), LockMode::Exclusive) {
-                // It has got another address meanwhile: the next attempt locks that one too.
-                return Err(Error::repeat());
+                // It got another address meanwhile: the next attempt locks that one too.
+                return Err(Error::retry());
             }
             if matches!(target, Target::Contact(_)) && !tx.can_see(actor, &CONTACT, id).await? {
                 return Err(contacts::not_found());
@@ -77,7 +79,7 @@ pub async fn find_and_lock(
         Target::Address(address) => {
             check_lookup_permitted(actor, address)?;
             let stated = address.addresses().clone().on_channels(channels);
-            // The one person whose address it is said it for every address of that person.
+            // If one person has the address, the declaration covers every address of that person.
             let records = records(tx, &stated, &[], false).await?;
             let before = speaker(tx, actor, address, records).await?;
             let addresses = with_other_addresses(tx, &stated, &before.ids, channels).await?;
@@ -87,14 +89,15 @@ pub async fn find_and_lock(
             let contacts = speaker(tx, actor, address, records).await?;
             let addresses = with_other_addresses(tx, &stated, &contacts.ids, channels).await?;
             if contacts.ids != before.ids || !tx.has_locks(addresses.locks(), LockMode::Exclusive) {
-                return Err(Error::repeat());
+                return Err(Error::retry());
             }
             Ok(Affected { is_known: contacts.is_known, contacts: contacts.ids, addresses })
         }
     }
 }
 
-/// The identities `stated`, and those of the records of the one person who has them, as far as `channels` lead there.
+/// The identities `stated`, and those of the records of the one person who has them, as far as `channels` lead
+/// there.
 async fn with_other_addresses(
     tx: &Transaction,
     stated: &NewAddresses,
@@ -117,7 +120,8 @@ async fn load_addresses(tx: &Transaction, id: Uuid) -> Result<NewAddresses, Erro
     contacts::addresses_of(tx.connection(), tx.reader(), id).await?.ok_or_else(contacts::not_found)
 }
 
-/// Under a purpose on consent nobody is found by an address: who is found would tell whose address is not covered.
+/// Under a purpose on consent nobody may be found by an address: a hit would reveal addresses that no consent
+/// covers.
 fn check_lookup_permitted(actor: &Actor, address: &Address) -> Result<(), Error> {
     if actor.purpose.as_ref().is_some_and(|own| own.grounds == Grounds::Consent) {
         let message = "contacts may not be found by an address for this purpose";
@@ -130,20 +134,20 @@ fn check_lookup_permitted(actor: &Actor, address: &Address) -> Result<(), Error>
     Ok(())
 }
 
-/// Who speaks by an address.
+/// The person who declares something by an address.
 struct Speaker {
     ids: Vec<Uuid>,
     is_known: bool,
 }
 
-/// The records of the one person whose address it is; of several persons nobody is known to have spoken.
+/// The records of the person who has the address; none if several persons have it.
 async fn speaker(
     tx: &Transaction,
     actor: &Actor,
     address: &Address,
     records: Vec<Record>,
 ) -> Result<Speaker, Error> {
-    // Who may not read further addresses must not be told by who is found.
+    // Callers who may not read contact points must not learn of them from a hit.
     let further = actor.can(&format!("ContactPoint.{}", address.name()), Action::Read);
     let mut first: Option<&(Option<String>, Option<String>)> = None;
     let mut ids = Vec::new();
@@ -161,7 +165,7 @@ async fn speaker(
     Ok(Speaker { ids: if one_person { ids } else { Vec::new() }, is_known })
 }
 
-/// Ids of the contacts that have one of the identities, in their order.
+/// Ids of the contacts with one of the identities, sorted.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -186,13 +190,13 @@ fn push_contact_union(sql: &mut SqlText, addresses: &NewAddresses) {
     }
 }
 
-/// Locks every record of the identities, and the contacts `also`, in the order of their ids.
+/// Locks every record of the identities, and the contacts `also`, in id order.
 async fn lock_records(tx: &mut Transaction, addresses: &NewAddresses, also: &[Uuid]) -> Result<(), Error> {
     tx.note_contact_locks();
     records(tx, addresses, also, true).await.map(|_| ())
 }
 
-/// Every record of the identities, and the contacts `also`, in the order of their ids.
+/// Every record of the identities, and the contacts `also`, in id order.
 async fn records(
     tx: &Transaction,
     addresses: &NewAddresses,
@@ -203,7 +207,7 @@ async fn records(
     let mut sql = SqlText::new(backend);
     sql.push("SELECT c.id, c.given_name_folded, c.family_name_folded, ");
     push_is_primary(&mut sql, addresses);
-    // One list of ids, which the index of the contacts is asked for: an OR beside it would have every contact looked at.
+    // One list of ids, which the index of contacts serves: an OR would scan every contact.
     sql.push(" FROM contact c WHERE c.state <> 'ERASED' AND c.id IN (");
     let id = if backend == DbBackend::Postgres { ("CAST(", " AS uuid)") } else { ("", "") };
     for (index, contact) in also.iter().enumerate() {
@@ -231,7 +235,7 @@ async fn records(
     Ok(records.collect::<Result<_, sea_orm::TryGetError>>().map_err(sea_orm::DbErr::from)?)
 }
 
-/// Whether a primary address of the contact `c` is one of the identities.
+/// Pushes whether a primary address of the contact `c` is one of the identities.
 fn push_is_primary(sql: &mut SqlText, addresses: &NewAddresses) {
     use crate::base::identities::Kind;
     sql.push("(1 = 0");

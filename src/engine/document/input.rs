@@ -48,7 +48,8 @@ pub(in crate::engine) fn required_rights(mutation: &Mutation, arguments: &Argume
     let mut rights = arguments
         .get("input")
         .map_or_else(RequiredRights::new, |value| required_rights_of(mutation.input, value, "input"));
-    if let Some(former) = mutation.former().filter(|former| arguments.get(former.name).is_some()) {
+    if let Some(former) = mutation.deprecated_argument().filter(|former| arguments.get(former.name).is_some())
+    {
         rights.extend(former.right.map(|right| (right, former.name.to_owned())));
     }
     rights
@@ -126,7 +127,8 @@ impl Input {
         context: InputContext<'_>,
     ) -> Result<Self, Error> {
         let input = arguments.get("input");
-        let former = mutation.former().and_then(|field| Some((field, arguments.get(field.name)?)));
+        let former =
+            mutation.deprecated_argument().and_then(|field| Some((field, arguments.get(field.name)?)));
         match (input, former) {
             (Some(_), Some((former, _))) => {
                 Err(given_twice("input", former.name).with_input_path(former.name))

@@ -65,7 +65,7 @@ impl<'r> Executor<'r> {
         let scope = Scope::for_actor(actor, app.now(), app.db.backend());
         Ok(Self {
             links: Links::for_plan(plan, app)?,
-            connection_cache: app.db.kept.as_ref(),
+            connection_cache: app.db.connection_cache.as_ref(),
             ..Self::without_app(plan, &app.db.reader, actor, &app.keys, scope, runtime_variables)
         })
     }
@@ -175,7 +175,7 @@ impl<'r> Executor<'r> {
             _ => uuid::Uuid::nil(),
         };
         let subjects: std::collections::BTreeSet<_> = rows.iter().map(|row| id_at(row, subject)).collect();
-        let opener = Opener::of(self.db, self.keys, subjects).await?;
+        let opener = Opener::load(self.db, self.keys, subjects).await?;
         for row in rows {
             let (id, subject) = (id_at(row, 0), id_at(row, subject));
             for (slot, version) in &sealed {

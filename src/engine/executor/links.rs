@@ -45,7 +45,7 @@ impl<'r> Links<'r> {
     /// The preference link of a contact, for mail to the mailbox `address` under the purpose of `scope`.
     fn preference_url(&self, scope: &Scope, contact: Uuid, address: &str) -> Result<String, Error> {
         let purpose = scope.purpose.as_ref().map_or_else(String::new, |purpose| purpose.code.clone());
-        let mailbox = Mailbox::of(self.installation_keys, address)?;
+        let mailbox = Mailbox::from_key(self.installation_keys, address)?;
         let token =
             link_tokens::preference(self.installation_keys, &Preference { contact, purpose, mailbox })?;
         self.pages.url(&token).ok_or_else(|| Error::internal("a link needs the public URL of the pages"))

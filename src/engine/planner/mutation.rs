@@ -40,7 +40,7 @@ impl<'p> Planner<'p> {
         };
         let arguments = Arguments::new(&self.operation.variables, first);
         let mut rights: RequiredRights =
-            mutation.needs().into_iter().map(|right| (right, "input".to_owned())).collect();
+            mutation.required_rights().into_iter().map(|right| (right, "input".to_owned())).collect();
         rights.extend(input::required_rights(mutation, &arguments));
         // Missing rights are reported before invalid values.
         let sees_all = self.actor.purpose.as_ref().is_some_and(|purpose| purpose.sees_all);

@@ -14,7 +14,7 @@ use crate::{
         plan::{PlannedReceipt, ReceiptPart},
     },
     policy::Decision,
-    registry::{RECEIPT_OF, receipt_coordinates},
+    registry::{RECEIPT_CONSENT_ID, receipt_coordinates},
 };
 
 /// A receipt counts as this many values of the operation: it shows the whole consent.
@@ -43,7 +43,7 @@ pub(in crate::engine) fn plan<'p>(
         parts.push((json_key(field.key), part));
     }
     // Text that is no id becomes the id of nothing, so that the answer equals that for a missing row.
-    let text = match arguments.lookup(&RECEIPT_OF)? {
+    let text = match arguments.lookup(&RECEIPT_CONSENT_ID)? {
         Some((name, value)) if !matches!(value, async_graphql::Value::Number(_)) => text(name, value)?,
         _ => "",
     };

@@ -16,7 +16,7 @@ use crate::{
 pub enum Format {
     /// Comma-separated values (RFC 4180) in UTF-8, spreadsheet formulas neutralised; contact points and sources as JSON.
     Csv,
-    /// A contact as JSON on each line.
+    /// One contact as JSON on each line.
     JsonLines,
     /// vCards 4.0 (RFC 6350), without sources.
     VCard,

@@ -25,7 +25,7 @@ pub struct ContactImport {
     pub source: String,
     /// The purpose the contacts are kept for.
     pub purpose: String,
-    /// The fact that makes it lawful, e.g. a contract.
+    /// The fact that makes the processing lawful, e.g. a contract.
     pub ground: String,
     /// Since when the ground holds; otherwise since now.
     pub since: Option<DateTime<Utc>>,

@@ -83,11 +83,11 @@ impl LockScope<'_> {
         contacts::lock_all(tx, records.into_iter().collect()).await?;
         // Who came before the locks has committed by now.
         if self.find(tx).await? != matches {
-            return Err(Error::repeat());
+            return Err(Error::retry());
         }
         let after = PersonIdentities::read(tx.connection(), tx.reader(), &matches, &self.noes).await?;
         if !tx.has_locks(after.0.values().flatten().flat_map(NewAddresses::locks), LockMode::Exclusive) {
-            return Err(Error::repeat());
+            return Err(Error::retry());
         }
         Ok((matches, after))
     }

@@ -19,14 +19,14 @@ pub enum Format {
     Csv,
     /// vCards 2.1, 3.0 (RFC 2426) and 4.0 (RFC 6350).
     VCard,
-    /// An export of Zweck, a contact as JSON on each line.
+    /// An export of Zweck, with one contact as JSON on each line.
     JsonLines,
 }
 
 /// Characters of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
-    /// UTF-8, with or without a mark of byte order. What is none is reported.
+    /// UTF-8, with or without a byte order mark. What is none is reported.
     #[default]
     Utf8,
     /// Windows-1252, as spreadsheets of Western Europe write it.

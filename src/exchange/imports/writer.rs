@@ -65,9 +65,10 @@ pub(super) async fn write(
     let opted_out = count(opting_out - lost.len());
     if import.dry_run {
         let mut sorted = sort_rows(&app.db.reader, import, &rows).await?;
-        let ring = audit::existing_installation_keys(app).await?;
+        let installation_keys = audit::existing_installation_keys(app).await?;
         let policy = app.policy.current();
-        reject_suppressed(&app.db.reader, (ring, &app.reader), &policy, import, &mut sorted).await?;
+        reject_suppressed(&app.db.reader, (installation_keys, &app.reader), &policy, import, &mut sorted)
+            .await?;
         let (imported, refused) = (count(sorted.missing.len()), sorted.refused);
         return Ok(BatchResult { imported, refused, opted_out, lost, unwritten: None });
     }
@@ -114,11 +115,16 @@ async fn insert(
         None => tx.lock_identities(locks, LockMode::Shared).await?,
     }
     let mut sorted = sort_rows(tx.connection(), import, rows).await?;
-    let ring = tx.existing_installation_keys().await?;
+    let installation_keys = tx.existing_installation_keys().await?;
     let policy = app.policy.current();
-    let found =
-        reject_suppressed(tx.connection(), (ring.as_ref(), tx.reader()), &policy, import, &mut sorted)
-            .await?;
+    let found = reject_suppressed(
+        tx.connection(),
+        (installation_keys.as_ref(), tx.reader()),
+        &policy,
+        import,
+        &mut sorted,
+    )
+    .await?;
     // Kept plans check each row that is written.
     tx.use_custom_plans(false).await?;
     let SortedRows { missing, refused } = sorted;
@@ -171,19 +177,19 @@ fn identity_locks<'r>(app: &App, rows: impl Iterator<Item = &'r Row>) -> Result<
 /// of its addresses is on the list for is refused.
 async fn reject_suppressed<C: ConnectionTrait>(
     connection: &C,
-    (ring, reader): (Option<&InstallationKeys>, &Reader),
+    (installation_keys, reader): (Option<&InstallationKeys>, &Reader),
     policy: &Policy,
     import: &ContactImport,
     sorted: &mut SortedRows<'_>,
 ) -> Result<SuppressionMatches, Error> {
-    if ring.is_none() {
+    if installation_keys.is_none() {
         return Ok(SuppressionMatches::default());
     }
     let mut reached = Vec::with_capacity(sorted.missing.len());
     for row in &sorted.missing {
         reached.push(row.addresses(reader)?.clone());
     }
-    let found = suppressions::find(connection, ring, reader, &reached).await?;
+    let found = suppressions::find(connection, installation_keys, reader, &reached).await?;
     let mut reached = reached.iter();
     sorted.missing.retain(|row| {
         let blocked = reached

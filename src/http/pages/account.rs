@@ -1,4 +1,5 @@
-//! All that a person may see of itself, by a link mailed to it just now: name, history, texts, requests. Room: http/pages.
+//! All that a person may see of itself, by a link mailed to it just now: name, history, texts, requests.
+//! Room: http/pages.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -132,10 +133,14 @@ fn name(texts: Texts, person: &Person) -> String {
 
 /// For what addresses of the person are on the suppression list, in words.
 async fn blocked(request: &PageRequest, policy: &Policy, contact: Uuid) -> Result<Vec<String>, Error> {
-    let ring = audit::installation_keys(&request.app).await?;
-    let suppressions =
-        suppressions::declared_for_contact(&request.app.db.reader, ring, &request.app.reader, contact)
-            .await?;
+    let installation_keys = audit::installation_keys(&request.app).await?;
+    let suppressions = suppressions::declared_for_contact(
+        &request.app.db.reader,
+        installation_keys,
+        &request.app.reader,
+        contact,
+    )
+    .await?;
     let texts = request.texts;
     let lines = suppressions.iter().filter_map(|(_, code, since)| {
         let purpose = policy.purpose(code)?;

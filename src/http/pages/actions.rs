@@ -1,4 +1,5 @@
-//! What persons do on their pages: withdraw, object, open a request; through the engine, which decides, writes and records. Room: http/pages.
+//! What persons do on their pages: withdraw, object, open a request; through the engine, which decides, writes and
+//! records. Room: http/pages.
 
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -58,8 +59,8 @@ async fn run(
     Ok(())
 }
 
-/// Withdraws the consents of the person to a purpose, or to every kind of a group. Of those that were never given nothing is written,
-/// but that the mailbox is blocked.
+/// Withdraws the consents of the person to a purpose, or to every kind of a group. Of those that were never given
+/// nothing is written, but that the mailbox is blocked.
 async fn withdraw(
     request: &PageRequest,
     actor: &Actor,
@@ -123,8 +124,8 @@ pub(super) async fn apply(
     }
 }
 
-/// Does what a button of the page of a mailbox says, and gives the word for what was done: it ends for the mailbox, whoever's record
-/// it is, and is declared where that is one person. `None` for what is no button of these.
+/// Does what a button of the page of a mailbox says, and gives the word for what was done: it ends for the mailbox,
+/// whoever's record it is, and is declared where that is one person. `None` for what is no button of these.
 ///
 /// # Errors
 /// Those of the engine.
@@ -158,9 +159,9 @@ pub(super) async fn stop_mailbox(
     }
 }
 
-/// Ends the mails that the link came with (RFC 8058): the consent to its purpose, or that use; where it is neither, every consent
-/// for e-mail. What the person said before does not matter here: somebody else at the mailbox may have said yes since, and this click
-/// ends that too.
+/// Ends the mails that the link came with (RFC 8058): the consent to its purpose, or that use; where it is neither,
+/// every consent for e-mail. What the person said before does not matter here: somebody else at the mailbox may have
+/// said yes since, and this click ends that too.
 ///
 /// # Errors
 /// Those of the engine.
@@ -185,8 +186,8 @@ pub(super) async fn unsubscribe(request: &PageRequest, holder: &LinkHolder) -> R
     }
 }
 
-/// Ends the mails of `purpose` to a mailbox that a link names and that the person has not any more: whoever has it now has said nothing,
-/// and is not mailed. What is no advertising does not spread to others.
+/// Ends the mails of `purpose` to a mailbox that a link names and that the person has not any more: whoever has it now
+/// has said nothing, and is not mailed. What is no advertising does not spread to others.
 ///
 /// # Errors
 /// Those of the engine.
@@ -213,8 +214,8 @@ pub(super) async fn stop_mails(
     Ok(())
 }
 
-/// What a click in a mail is about. A mail says nothing about the phone. A purpose that is not mailed for ends on every channel, and
-/// so does a use that is no advertising.
+/// What a click in a mail is about. A mail says nothing about the phone. A purpose that is not mailed for ends on every
+/// channel, and so does a use that is no advertising.
 fn mail_channel(purpose: &PurposeDef) -> Option<Channel> {
     let by_mail = if purpose.channels.is_empty() {
         purpose.group.is_some()

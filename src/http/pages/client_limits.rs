@@ -1,4 +1,5 @@
-//! How many forms a client may send in a minute, and how many come by one link; addresses of clients are kept nowhere else. Room: http/pages.
+//! How many forms a client may send in a minute, and how many come by one link; addresses of clients are kept nowhere
+//! else. Room: http/pages.
 
 use std::{
     hash::{BuildHasher, RandomState},

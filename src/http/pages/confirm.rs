@@ -1,4 +1,5 @@
-//! Declarations that a person confirms or renews by a link mailed to it: shown by GET, made by the button of the page alone. Room: http/pages.
+//! Declarations that a person confirms or renews by a link mailed to it: shown by GET, made by the button of the page
+//! alone. Room: http/pages.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -11,7 +12,7 @@ use crate::http::pages::{
 };
 use crate::{
     base::error::Error,
-    domain::signups::{self, Answered, Offer, Pending, Shown},
+    domain::signups::{self, LinkOutcome, Offer, Pending, ShownOffers},
 };
 
 /// A declaration as the page shows it.
@@ -111,8 +112,8 @@ fn choice(request: &PageRequest, offer: &Offer) -> Declaration {
     }
 }
 
-/// Makes the declaration, once, if the form is what a button of the page sends: the act must be a clear one (Art. 4(11)), and the
-/// record says which (Art. 7(1)). Whatever else is sent shows the page again.
+/// Makes the declaration, once, if the form is what a button of the page sends: the act must be a clear one (Art.
+/// 4(11)), and the record says which (Art. 7(1)). Whatever else is sent shows the page again.
 ///
 /// # Errors
 /// Those of the database.
@@ -128,18 +129,18 @@ pub(super) async fn take(
     }
     let is_pressed = !form.is_multipart() && form.single("action") == Some(action(pending.kind));
     let shown = match (form.get("shown"), form.single("shown")) {
-        (None, _) => Some(Shown::Own),
-        (Some(_), only) => only.map(Shown::Mark),
+        (None, _) => Some(ShownOffers::Own),
+        (Some(_), only) => only.map(ShownOffers::Mark),
     };
     let Some(shown) = shown.filter(|_| is_pressed) else {
         return write(request, pending, StatusCode::UNPROCESSABLE_ENTITY, Some("page-confirm-again"));
     };
-    match signups::confirm_shown(&request.app, token, shown, &request.request_id).await? {
-        Answered::Done(_) => Ok(request.redirect_to("confirmed")),
-        Answered::Changed => match signups::pending(&request.app, token).await? {
+    match signups::confirm_if_shown(&request.app, token, shown, &request.request_id).await? {
+        LinkOutcome::Done(_) => Ok(request.redirect_to("confirmed")),
+        LinkOutcome::Changed => match signups::pending(&request.app, token).await? {
             Some(now) => write(request, &now, StatusCode::UNPROCESSABLE_ENTITY, Some("page-confirm-changed")),
             None => request.invalid_link(),
         },
-        Answered::Closed => request.invalid_link(),
+        LinkOutcome::Closed => request.invalid_link(),
     }
 }

@@ -1,5 +1,5 @@
-//! A mailbox of several records: whether it is advertised to, with a switch for each kind; and one question, whose answer opens the
-//! record of the person who knows it. Room: http/pages.
+//! A mailbox of several records: whether it is advertised to, with a switch for each kind; and one question, whose
+//! answer opens the record of the person who knows it. Room: http/pages.
 //!
 //! Of the records nothing is told: not whose they are, not how many.
 
@@ -24,7 +24,7 @@ use crate::{
     base::error::Error,
     domain::{
         contacts::Address,
-        signups::{self, Mailbox, Tried},
+        signups::{self, RecordAttempt, SharedMailbox},
         suppressions,
     },
     policy::{Channel, Grounds, PurposeDef},
@@ -38,7 +38,7 @@ struct MailboxPage<'p> {
     errors: &'p [FieldError],
     choices: Vec<Choice>,
     groups: Vec<Group>,
-    asks: bool,
+    can_open_record: bool,
 }
 
 impl MailboxPage<'_> {
@@ -57,13 +57,20 @@ impl MailboxPage<'_> {
 /// `INTERNAL` from the database.
 pub(super) async fn show(
     request: &PageRequest,
-    mailbox: &Mailbox,
+    mailbox: &SharedMailbox,
     errors: &[FieldError],
 ) -> Result<PageResponse, Error> {
     let (choices, groups) = load_choices(request, mailbox).await?;
     let layout = Layout::new(&request.app.pages, request.texts, request.texts.say("page-mailbox-title"));
     let notice = notice(request).filter(|_| errors.is_empty());
-    let mailbox_page = MailboxPage { layout: &layout, notice, errors, choices, groups, asks: mailbox.asks };
+    let mailbox_page = MailboxPage {
+        layout: &layout,
+        notice,
+        errors,
+        choices,
+        groups,
+        can_open_record: mailbox.can_open_record,
+    };
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     page(status, &mailbox_page)
 }
@@ -76,13 +83,21 @@ fn is_mailed(purpose: &PurposeDef) -> bool {
 }
 
 /// How it stands with each kind of advertising by mail, and what the page offers.
-async fn load_choices(request: &PageRequest, mailbox: &Mailbox) -> Result<(Vec<Choice>, Vec<Group>), Error> {
+async fn load_choices(
+    request: &PageRequest,
+    mailbox: &SharedMailbox,
+) -> Result<(Vec<Choice>, Vec<Group>), Error> {
     let (app, policy) = (&request.app, request.app.policy.current());
     let address = Address::email(&app.reader, &mailbox.key)?;
     let reached = address.addresses();
-    let ring = audit::installation_keys(app).await?;
-    let suppressions =
-        suppressions::find(&app.db.reader, Some(ring), &app.reader, std::slice::from_ref(reached)).await?;
+    let installation_keys = audit::installation_keys(app).await?;
+    let suppressions = suppressions::find(
+        &app.db.reader,
+        Some(installation_keys),
+        &app.reader,
+        std::slice::from_ref(reached),
+    )
+    .await?;
     let mut choices = Vec::new();
     let mut reached_purposes: Vec<&Arc<PurposeDef>> = Vec::new();
     for purpose in policy.purposes().iter().filter(|purpose| is_mailed(purpose)) {
@@ -127,20 +142,20 @@ async fn load_choices(request: &PageRequest, mailbox: &Mailbox) -> Result<(Vec<C
 pub(super) async fn take(
     request: &mut PageRequest,
     token: &str,
-    mailbox: &Mailbox,
+    mailbox: &SharedMailbox,
     form: &Form,
 ) -> Result<PageResponse, Error> {
     let not_of_page = || Error::bad_input("the form is not one of this page");
     if form.single("action") == Some("open") {
         // Where the page asks nothing any more, it has no such form.
-        let answer = form.single("answer").filter(|_| mailbox.asks).ok_or_else(not_of_page)?;
+        let answer = form.single("answer").filter(|_| mailbox.can_open_record).ok_or_else(not_of_page)?;
         return open(request, token, mailbox, answer).await;
     }
     let (choices, groups) = load_choices(request, mailbox).await?;
     if !choices::is_offered(&choices, &groups, form) {
         return Err(not_of_page());
     }
-    let records = signups::records(&request.app, mailbox).await?;
+    let records = signups::records_of_mailbox(&request.app, mailbox).await?;
     let (app, policy) = (&request.app, request.app.policy.current());
     let (purpose, request_id) = (&app.pages.purpose, request.request_id.clone());
     let actor = Actor::for_mailbox(policy, mailbox.link, records, purpose, app.now(), request_id)?;
@@ -152,25 +167,27 @@ pub(super) async fn take(
 async fn open(
     request: &mut PageRequest,
     token: &str,
-    mailbox: &Mailbox,
+    mailbox: &SharedMailbox,
     answer: &str,
 ) -> Result<PageResponse, Error> {
-    let error = match signups::tell(&request.app, token, answer, &request.request_id).await? {
-        Some(Tried::Opened) => return Ok(request.redirect_back("opened")),
+    let error = match signups::open_record(&request.app, token, answer, &request.request_id).await? {
+        Some(RecordAttempt::Opened) => return Ok(request.redirect_back("opened")),
         None => "page-fault-answer-missing",
-        Some(Tried::Wrong) => "page-fault-answer",
-        Some(Tried::Closed) => return closed(request, mailbox).await,
+        Some(RecordAttempt::Wrong) => "page-fault-answer",
+        Some(RecordAttempt::Closed) => return closed(request, mailbox).await,
     };
     let error = FieldError { field: "answer", text: request.texts.say(error) };
-    match signups::fresh(&request.app, token).await? {
-        Some(signups::Fresh::Mailbox(mailbox)) if !mailbox.asks => closed(request, &mailbox).await,
+    match signups::open_magic_link(&request.app, token).await? {
+        Some(signups::MagicLinkTarget::Mailbox(mailbox)) if !mailbox.can_open_record => {
+            closed(request, &mailbox).await
+        }
         _ => show(request, mailbox, &[error]).await,
     }
 }
 
 /// The page that asks nothing any more.
-async fn closed(request: &mut PageRequest, mailbox: &Mailbox) -> Result<PageResponse, Error> {
+async fn closed(request: &mut PageRequest, mailbox: &SharedMailbox) -> Result<PageResponse, Error> {
     request.notice = Some("closed".to_owned());
-    let mailbox = Mailbox { asks: false, ..mailbox.clone() };
+    let mailbox = SharedMailbox { can_open_record: false, ..mailbox.clone() };
     show(request, &mailbox, &[]).await.map(PageResponse::into_unprocessable)
 }

@@ -1,7 +1,9 @@
-//! The public pages `/p/...`: sign-up, confirmation, preferences, one-click unsubscribe; HTML without a script. Room: http/pages.
+//! The public pages `/p/...`: sign-up, confirmation, preferences, one-click unsubscribe; HTML without a script.
+//! Room: http/pages.
 //!
-//! What persons see is read through the engine, and what they do is done through it, as a client in the role of the persons: there
-//! is no second way to a value. Whoever holds no valid link learns nothing: what is unknown, ended or used looks alike.
+//! What persons see is read through the engine, and what they do is done through it, as a client in the role of the
+//! persons: there is no second way to a value. Whoever holds no valid link learns nothing: what is unknown, ended or
+//! used looks alike.
 //!
 //! `Actor::for_subject` sees its own rows alone, whatever the
 //! purpose sees (`Scope.subject`, in every row rule). What they show is one query, what they do is a mutation;
@@ -178,8 +180,8 @@ fn status_of(error: &Error) -> StatusCode {
     }
 }
 
-/// Whether one more form may be sent by the link `token`. Whoever has a valid link is kept from nothing by others at the same address,
-/// and what ends something is never refused. Other forms of one link are counted by themselves.
+/// Whether one more form may be sent by the link `token`. Whoever has a valid link is kept from nothing by others at
+/// the same address, and what ends something is never refused. Other forms of one link are counted by themselves.
 fn may_post(request: &PageRequest, token: &str, target: &LinkTarget, form: &Form) -> bool {
     match target {
         // A mail program tells the person what came of it, and it costs nothing.
@@ -251,7 +253,7 @@ async fn show(request: &PageRequest, route: Route) -> Result<PageResponse, Error
                 Some(download) => downloads::show(request, contact, download).await,
                 None => account::show(request, contact, &[], None).await,
             },
-            LinkTarget::Mailbox(mailbox) => match &request.download {
+            LinkTarget::SharedMailbox(mailbox) => match &request.download {
                 // Whose consent it is, is not known.
                 Some(_) => request.invalid_link(),
                 None => mailbox::show(request, &mailbox, &[]).await,
@@ -291,13 +293,15 @@ async fn take(mut request: PageRequest, route: Route, form: &Form) -> Result<Pag
                 }
                 taken => taken,
             },
-            LinkTarget::Mailbox(mailbox) => match mailbox::take(&mut request, &token, &mailbox, form).await {
-                Err(error) if error.code == Code::BadUserInput => {
-                    request.notice = Some("again".to_owned());
-                    mailbox::show(&request, &mailbox, &[]).await.map(PageResponse::into_unprocessable)
+            LinkTarget::SharedMailbox(mailbox) => {
+                match mailbox::take(&mut request, &token, &mailbox, form).await {
+                    Err(error) if error.code == Code::BadUserInput => {
+                        request.notice = Some("again".to_owned());
+                        mailbox::show(&request, &mailbox, &[]).await.map(PageResponse::into_unprocessable)
+                    }
+                    taken => taken,
                 }
-                taken => taken,
-            },
+            }
             LinkTarget::Preferences(person) => match preferences::take(&request, &person, form).await {
                 Err(error) if error.code == Code::BadUserInput => {
                     request.notice = Some("again".to_owned());
@@ -320,7 +324,7 @@ enum LinkTarget {
     /// Everything that the person may see of itself.
     Account(uuid::Uuid),
     /// What is mailed to a mailbox of several records.
-    Mailbox(signups::Mailbox),
+    SharedMailbox(signups::SharedMailbox),
     /// What the person receives.
     Preferences(Box<choices::LinkHolder>),
     Nothing,
@@ -332,9 +336,9 @@ async fn resolve_link(request: &PageRequest, token: &str) -> Result<LinkTarget, 
         if let Some(pending) = signups::pending(app, token).await? {
             return Ok(LinkTarget::Declaration(pending));
         }
-        return Ok(match signups::fresh(app, token).await? {
-            Some(signups::Fresh::Record(contact)) => LinkTarget::Account(contact),
-            Some(signups::Fresh::Mailbox(mailbox)) => LinkTarget::Mailbox(mailbox),
+        return Ok(match signups::open_magic_link(app, token).await? {
+            Some(signups::MagicLinkTarget::Record(contact)) => LinkTarget::Account(contact),
+            Some(signups::MagicLinkTarget::Mailbox(mailbox)) => LinkTarget::SharedMailbox(mailbox),
             None => LinkTarget::Nothing,
         });
     }
@@ -355,7 +359,7 @@ async fn send_magic_link(request: &PageRequest, form: &Form) -> Result<PageRespo
         }
         Ok(address) => {
             if !form.is_honeypot_filled() {
-                signups::ask_fresh(&request.app, &address, request.texts.language, &request.request_id)
+                signups::send_magic_link(&request.app, &address, request.texts.language, &request.request_id)
                     .await?;
             }
             Ok(request.redirect_to("link/sent"))

@@ -37,7 +37,7 @@ impl Download {
     }
 }
 
-/// What the handlers share.
+/// State that the handlers share.
 #[derive(Clone)]
 pub(super) struct PagesState {
     pub(super) app: Arc<App>,

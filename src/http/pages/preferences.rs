@@ -1,4 +1,5 @@
-//! What a person receives, by the link of any mail: it may have been passed on, so nothing tells who it is. Room: http/pages.
+//! What a person receives, by the link of any mail: it may have been passed on, so nothing tells who it is.
+//! Room: http/pages.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -44,9 +45,9 @@ pub(super) async fn person(
     Ok(is_own.then_some(holder))
 }
 
-/// Ends the mails that the preference link `token` came with, also where the address has become another since: who wants no more of them is
-/// not to be sent away for that. The person speaks for its own record; the mailbox that got the mail is blocked, whoever's it is. Nothing
-/// is shown by it. Gives whether it is a link that ends anything.
+/// Ends the mails that the preference link `token` came with, also where the address has become another since: who
+/// wants no more of them is not to be sent away for that. The person speaks for its own record; the mailbox that got
+/// the mail is blocked, whoever's it is. Nothing is shown by it. Gives whether it is a link that ends anything.
 ///
 /// # Errors
 /// Those of the engine.
@@ -76,7 +77,7 @@ async fn whose(request: &PageRequest, link: &link_tokens::Preference) -> Result<
 
 /// Whether a mailbox is one of the person's: the primary one or a further one.
 async fn is_own(request: &PageRequest, contact: Uuid, mailbox: &link_tokens::Mailbox) -> Result<bool, Error> {
-    let (app, ring) = (&request.app, audit::installation_keys(&request.app).await?);
+    let (app, installation_keys) = (&request.app, audit::installation_keys(&request.app).await?);
     let primary: Option<(Option<String>, Option<String>)> = contact::Entity::find_by_id(contact)
         .select_only()
         .column(contact::Column::Email)
@@ -100,7 +101,7 @@ async fn is_own(request: &PageRequest, contact: Uuid, mailbox: &link_tokens::Mai
         link_tokens::Mailbox::Digest(_) => None,
     };
     for key in keys {
-        if recomputed.as_ref() == Some(&key) || mailbox.is(ring, &key)? {
+        if recomputed.as_ref() == Some(&key) || mailbox.is(installation_keys, &key)? {
             return Ok(true);
         }
     }
@@ -151,7 +152,8 @@ pub(super) async fn take(
 ) -> Result<PageResponse, Error> {
     if form.single("action") == Some("fresh") {
         let language = Some(request.texts.language);
-        signups::ask_fresh_for(&request.app, holder.contact, language, &request.request_id).await?;
+        signups::send_magic_link_to_contact(&request.app, holder.contact, language, &request.request_id)
+            .await?;
         return Ok(request.redirect_back("fresh"));
     }
     let not_of_page = || Error::bad_input("the form is not one of this page");

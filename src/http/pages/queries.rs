@@ -126,7 +126,8 @@ pub(super) struct PrivacyRequest {
 }
 
 impl Person {
-    /// Whether objections to the purpose or group `code` stand that end it on each of `channels`; where these are none, on every channel.
+    /// Whether objections to the purpose or group `code` stand that end it on each of `channels`; where these are none,
+    /// on every channel.
     pub(super) fn objects(&self, code: &str, channels: &[Channel]) -> bool {
         let objected: Vec<Option<&str>> = self
             .objections
@@ -256,7 +257,8 @@ pub(super) async fn reaches(
     engine::is_reachable_mailbox(&db.reader, &scope, key).await
 }
 
-/// Whether the person may be processed for `purpose` now: by the row rule of that purpose itself, which every read goes by.
+/// Whether the person may be processed for `purpose` now: by the row rule of that purpose itself, which every read goes
+/// by.
 ///
 /// # Errors
 /// `INTERNAL` from the database.

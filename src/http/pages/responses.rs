@@ -25,7 +25,7 @@ const CSP: &str =
     "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 /// A record in print brings its style with it, so that it looks the same when it is kept.
 const RECORD_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
-/// The methods that are answered.
+/// The supported methods.
 const METHODS: &str = "GET, HEAD, OPTIONS, POST";
 
 const STYLE: &str = include_str!("style.css");

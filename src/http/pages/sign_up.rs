@@ -1,4 +1,5 @@
-//! Forms by which persons sign up: every text in full, nothing ticked in advance, the same answer for every address. Room: http/pages.
+//! Forms by which persons sign up: every text in full, nothing ticked in advance, the same answer for every address.
+//! Room: http/pages.
 
 use askama::Template;
 use axum::http::StatusCode;

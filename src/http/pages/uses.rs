@@ -1,4 +1,5 @@
-//! Everything that the data of a person is used for: on which basis, since when, and who else may see it (Art. 15(1)). Room: http/pages.
+//! Everything that the data of a person is used for: on which basis, since when, and who else may see it (Art. 15(1)).
+//! Room: http/pages.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -17,8 +18,8 @@ use crate::{
     policy::{Grounds, PurposeDef},
 };
 
-/// Completes `choices`, what the person can end, by every other purpose in use, and tells of each in use what there is to be told; in
-/// the order of the policy.
+/// Completes `choices`, what the person can end, by every other purpose in use, and tells of each in use what there is
+/// to be told; in the order of the policy.
 ///
 /// # Errors
 /// Those of the engine.
@@ -85,7 +86,8 @@ fn details(
     }
 }
 
-/// Since when the data is used for the purpose: by the oldest of the consents or grounds in force, or since it is kept at all.
+/// Since when the data is used for the purpose: by the oldest of the consents or grounds in force, or since it is kept
+/// at all.
 fn since(purpose: &PurposeDef, person: &Person, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let is_meant =
         |used: &Option<queries::Purpose>| used.as_ref().is_some_and(|used| used.code == purpose.code);

@@ -1,4 +1,4 @@
-//! How many WebSockets there may be, altogether and of one credential. Room: http/socket.
+//! Limits on the number of WebSockets, in total and per credential. Room: http/socket.
 
 use std::{
     collections::HashMap,
@@ -8,30 +8,31 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-/// Limits on WebSockets, and who may open them from a browser.
+/// Limits on WebSockets, and the origins that may open them from a browser.
 #[derive(Clone, Debug)]
 pub struct SocketLimits {
-    /// Origins, e.g. `https://crm.example`, whose pages may connect beside those of the host itself.
+    /// Allowed origins beside the host itself, e.g. `https://crm.example`.
     pub origins: Vec<String>,
-    /// Largest message of a client in bytes.
+    /// Maximum size of a client message in bytes.
     pub message_bytes: usize,
-    /// Messages that a client may send from one beat to the next.
+    /// Maximum number of client messages between two heartbeats.
     pub messages: u32,
-    /// How long a client may take to say who it is.
+    /// How long a client may take to send `connection_init`.
     pub init_timeout: Duration,
-    /// Subscriptions of one connection.
+    /// Maximum subscriptions per connection.
     pub subscriptions: usize,
-    /// Connections of one credential.
+    /// Maximum connections per credential.
     pub connections: usize,
-    /// Connections altogether.
+    /// Maximum connections in total.
     pub total: usize,
-    /// How long a connection without subscriptions is kept.
+    /// How long a connection without subscriptions stays open.
     pub idle_timeout: Duration,
-    /// How often the credential is looked at and the client pinged; one that is silent for three times that is gone.
+    /// How often the credential is checked and the client is pinged; a client that is silent for three intervals is
+    /// disconnected.
     pub heartbeat: Duration,
     /// How long a client may take to take a message.
     pub send_timeout: Duration,
-    /// How long changes are kept for who cannot be told them, since the database or a place among many cannot be had.
+    /// How long undelivered changes are retried while the database or a permit is not available.
     pub max_retry_time: Duration,
 }
 
@@ -53,7 +54,7 @@ impl Default for SocketLimits {
     }
 }
 
-/// The connections that there are.
+/// The open connections.
 pub(in crate::http) struct Sockets {
     pub(super) limits: SocketLimits,
     pub(super) all: Arc<Semaphore>,
@@ -66,7 +67,7 @@ impl Sockets {
         Self { limits, all, by_actor: Arc::default() }
     }
 
-    /// A place among the connections of `actor`, if one is left; free again when it is dropped.
+    /// A permit for a connection of `actor`, if one is left; released on drop.
     pub(super) fn acquire(&self, actor: &str) -> Option<ConnectionPermit> {
         let mut by_actor = self.by_actor.lock().unwrap_or_else(PoisonError::into_inner);
         let count = by_actor.entry(actor.to_owned()).or_default();
@@ -78,7 +79,7 @@ impl Sockets {
     }
 }
 
-/// One of the connections that a credential may have.
+/// A permit for one connection of a credential.
 pub(super) struct ConnectionPermit {
     by_actor: Arc<Mutex<HashMap<String, usize>>>,
     actor: String,

@@ -1,6 +1,7 @@
-//! What a client says: the rules of the protocol and ours, before async-graphql-axum sees it. Room: http/socket.
+//! Client messages: checks the rules of the protocol and our own before async-graphql-axum sees them.
+//! Room: http/socket.
 //!
-//! What is let through is written anew from what was read, so that no message is read in two ways.
+//! Accepted messages are serialised again from their parsed form, so no message can be parsed in two ways.
 
 use axum::{extract::ws::Message, http::HeaderMap};
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use crate::{
 };
 
 impl Session {
-    /// Takes a message of the client.
+    /// Handles a message of the client.
     pub(super) async fn message(&mut self, message: Message) -> SessionResult {
         self.last_received = Instant::now();
         self.messages = self.messages.saturating_add(1);
@@ -66,7 +67,7 @@ impl Session {
         self.forward(&json!({ "type": "connection_init" })).await
     }
 
-    /// Forwards a subscription whose id is free, and starts it when the library hands it back.
+    /// Forwards a subscription with an unused id, and starts it when the library hands it back.
     async fn forward_subscribe(&mut self, id: String, request: Request) -> SessionResult {
         let Some(authenticated) = &self.authenticated else {
             return Err(Close::new(4401, "Unauthorized").into());

@@ -1,4 +1,4 @@
-//! Messages of graphql-transport-ws, and why connections are closed. Room: http/socket.
+//! Messages of graphql-transport-ws, and close codes. Room: http/socket.
 
 use axum::{
     extract::ws::{CloseFrame, Message, Utf8Bytes},
@@ -12,9 +12,9 @@ use crate::graphql::Request;
 /// Longest id of a subscription in bytes.
 const MAX_ID_BYTES: usize = 200;
 
-/// What a client says.
+/// A message of a client.
 pub(super) enum Incoming {
-    /// Who it is and for which purpose.
+    /// Its credential and purpose.
     Init(HeaderMap),
     Ping,
     Pong,
@@ -22,7 +22,7 @@ pub(super) enum Incoming {
     Complete(String),
 }
 
-/// Why a connection is closed: code and reason.
+/// The code and reason with which a connection is closed.
 #[derive(Debug)]
 pub(super) struct Close(pub(super) u16, pub(super) String);
 
@@ -48,7 +48,7 @@ impl Close {
 /// Reads a message.
 ///
 /// # Errors
-/// 4400 for what is none.
+/// 4400 for an invalid message.
 pub(super) fn parse(text: &str) -> Result<Incoming, Close> {
     let Ok(Value::Object(mut message)) = serde_json::from_str(text) else {
         return Err(Close::bad("a message is a JSON object"));
@@ -81,8 +81,8 @@ fn check_payload(payload: Option<Value>) -> Result<(), Close> {
     }
 }
 
-/// What the payload of `connection_init` says, as the headers of a request would: `Authorization` and
-/// `X-Processing-Purpose`, in any case, or `authorization` and `processingPurpose`. Other members are for others.
+/// The payload of `connection_init` as request headers: `Authorization` and `X-Processing-Purpose` in any case, or
+/// `authorization` and `processingPurpose`. Other members are ignored.
 fn head(payload: Option<Value>) -> Result<HeaderMap, Close> {
     let members = match payload {
         None | Some(Value::Null) => Map::new(),
@@ -95,7 +95,7 @@ fn head(payload: Option<Value>) -> Result<HeaderMap, Close> {
         let value = value.as_str().and_then(|text| HeaderValue::from_str(text).ok());
         let mut value = value.ok_or_else(|| Close::bad("credential and purpose are texts"))?;
         value.set_sensitive(true);
-        // Given twice, it is refused where it is read.
+        // A duplicate is rejected when the header is read.
         head.append(header, value);
     }
     Ok(head)

@@ -1,23 +1,24 @@
 //! WebSocket on `/graphql`: subscriptions by the protocol graphql-transport-ws. Room: http/socket.
 //!
-//! Here a connection is let in: by its origin, its sub-protocol and how many there are already. Then three work on it in
-//! one task. `session.rs` takes messages and changes, one at a time; `inbound.rs` applies the rules of the protocol and
-//! ours, and lets through what is well formed. async-graphql-axum (`GraphQLWebSocket`) acknowledges, answers pings and
-//! runs the subscriptions by id (`executor.rs`). `outbound.rs` sends what it writes. The library alone closes with other
-//! codes, takes an id twice, waits for ever for `connection_init`, and knows no `error` message.
+//! This module accepts a connection by its origin, its sub-protocol and the connection limit. Then three parts work on
+//! it in one task. `session.rs` takes messages and changes, one at a time; `inbound.rs` applies the rules of the
+//! protocol and our own, and forwards well-formed messages. async-graphql-axum (`GraphQLWebSocket`) acknowledges,
+//! answers pings and runs the subscriptions by id (`executor.rs`). `outbound.rs` sends its output. By itself, the
+//! library closes with other codes, accepts a duplicate id, waits for `connection_init` without a timeout, and has no
+//! `error` message.
 //!
-//! After its commit a transaction tells the rows that subscriptions are about, and tokens, to `feed`: type and id, no
-//! value; a bounded channel that never waits for who listens. Each WebSocket (`http/socket`) is one task that takes a
-//! message, tells a change or looks whether all still holds (`beat`). For a change the bearer is looked up again,
-//! purpose and table are made anew, the document (validated once) is planned anew and the one row read with the row
-//! rule in its statement (`engine/executor/subscription.rs`); denied fields are null beside an error, as in a read. A
-//! subscription ends where its root is refused, the connection where the credential is. What cannot be read now waits
-//! for its subscription, in order, for five minutes at most. Of a token that is revoked here its connections learn at
-//! once, of one that expires or is revoked elsewhere with the next event or beat (15 s). Who falls behind is told and
-//! ended, since nobody can say what it missed. **Missing:** several servers on one PostgreSQL, and commands beside a
-//! server, do not tell each other. That needs a reader of `audit_entry` by id behind a notification, with a mark of
-//! how far each server has read; half of it would look like a promise. Nor are connections told to go away when the
-//! server stops: they end with it.
+//! After its commit, a transaction publishes changed tokens and rows that subscriptions cover to the change feed: type
+//! and id, no value, over a bounded channel that never waits for subscribers. Each WebSocket is one task that handles a
+//! message, dispatches a change, or runs a heartbeat. For each change the token is looked up again, purpose and
+//! decision table are resolved again, and the document (validated once) is planned again and reads the one row with the
+//! row rule in its statement (`engine/executor/subscription.rs`); denied fields are null with an error, as in a read. A
+//! subscription ends when its root is denied, the connection when its credential is. A change that cannot be read now
+//! waits for its subscription, in order, for at most five minutes. A connection learns of the revocation of its token
+//! in this process at once, and of an expiry or a revocation elsewhere with the next event or heartbeat (15 s). A
+//! connection that lags is told so and its subscriptions end, because the missed changes are unknown. **Missing:**
+//! several servers on one PostgreSQL, and commands beside a server, do not notify each other. That needs a reader of
+//! `audit_entry` by id behind a notification, with the position of each server; half of it would look like a promise.
+//! Connections are not closed gracefully either when the server stops: they end with it.
 
 pub(super) mod connection_limits;
 mod executor;
@@ -41,10 +42,10 @@ use super::{Format, graphql, shared::Shared};
 use crate::base::error::{Code, Error};
 use crate::http::response::{self, RequestId};
 
-/// The one sub-protocol that is spoken.
+/// The only supported sub-protocol.
 const PROTOCOL: &str = "graphql-transport-ws";
 
-/// Answers one request on `/graphql`: a WebSocket where the client asks for one.
+/// Handles one request on `/graphql`; upgrades to a WebSocket if the client asks for one.
 pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Response {
     if !asks_for_socket(request.headers()) {
         return graphql::handle(State(shared), request).await;
@@ -67,7 +68,7 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
         let message = "the sub-protocol is graphql-transport-ws";
         return refuse(StatusCode::BAD_REQUEST, Code::BadUserInput, message);
     }
-    // The library asks the request once more, and would speak the old protocol to a client that names it first.
+    // The library negotiates again, and would speak the legacy protocol to a client that lists it first.
     head.headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
     let Ok(protocol) = GraphQLProtocol::from_request_parts(&mut head, &()).await else {
         let message = "the sub-protocol is not known";
@@ -89,8 +90,8 @@ fn asks_for_socket(head: &HeaderMap) -> bool {
     upgrades.flat_map(|value| value.split(',')).any(|name| name.trim().eq_ignore_ascii_case("websocket"))
 }
 
-/// Whether the page that connects, if it is one, is of the host itself or of an origin on the list. Browsers send the
-/// origin of the page, and no page can change it; others send none, and are known by their credential alone.
+/// Whether the connecting page, if any, has the same host or an allowed origin. Browsers send the origin of the page,
+/// and no page can change it; other clients send none and are identified only by their credential.
 fn is_allowed_origin(head: &HeaderMap, uri: &Uri, origins: &[String]) -> bool {
     let mut origins_sent = head.get_all(ORIGIN).iter();
     let Some(origin) = origins_sent.next() else { return true };

@@ -1,4 +1,5 @@
-//! What goes to the client: tickets of async-graphql-axum become the messages that wait for them. Room: http/socket.
+//! Messages to the client: replaces the tickets of async-graphql-axum by the payloads that wait for them.
+//! Room: http/socket.
 
 use std::time::Duration;
 
@@ -15,17 +16,17 @@ use tokio::{
 
 use super::messages::{Close, subscription_message};
 
-/// JSON for a subscription.
+/// A JSON payload for a subscription.
 #[derive(Clone, Debug)]
 pub(super) enum Payload {
-    /// A response of GraphQL.
+    /// A GraphQL response.
     Next(String),
-    /// A list of errors, with which the subscription ends.
+    /// A list of errors, which ends the subscription.
     Error(String),
 }
 
-/// The message that waits for its ticket. There is one at a time: each is sent before the session goes on, so that
-/// they keep their order across subscriptions, and that a client which does not read is waited for.
+/// The payload that waits for its ticket. There is one at a time: each is sent before the session continues, which
+/// keeps the order across subscriptions and applies backpressure from a client that does not read.
 #[derive(Clone)]
 pub(super) struct Outbox(watch::Sender<Option<Payload>>);
 
@@ -41,7 +42,7 @@ impl Outbox {
     pub(super) async fn send(&self, tickets: &Sender<()>, payload: Payload) -> Result<(), SendError<()>> {
         self.0.send_replace(Some(payload));
         tickets.send(()).await?;
-        // It cannot fail: the sender is here.
+        // It cannot fail, because `self` holds the sender.
         let _ = self.0.subscribe().wait_for(Option::is_none).await;
         Ok(())
     }
@@ -55,7 +56,7 @@ impl Outbox {
     }
 }
 
-/// What async-graphql-axum writes.
+/// A message from async-graphql-axum.
 #[derive(Deserialize)]
 struct LibraryMessage {
     #[serde(rename = "type")]
@@ -66,15 +67,15 @@ struct LibraryMessage {
 /// Sends to the client.
 pub(super) struct Outbound {
     pub(super) sink: SplitSink<WebSocket, Message>,
-    /// Messages of the library, and pings.
+    /// Messages from the library, and pings.
     pub(super) messages: Receiver<Message>,
     pub(super) outbox: Outbox,
-    /// How long the client may take to take a message.
+    /// How long sending a message to the client may take.
     pub(super) send_timeout: Duration,
 }
 
 impl Outbound {
-    /// Sends until the client is gone (`None`), or the library closes: the session lets nothing through at which it would.
+    /// Sends until the client is gone (`None`) or the library closes, which accepted messages never cause.
     pub(super) async fn run(&mut self) -> Option<Close> {
         while let Some(message) = self.messages.recv().await {
             let Ok(message) = translate(message, self.outbox.pending()) else {
@@ -92,10 +93,10 @@ impl Outbound {
     }
 }
 
-/// The message for the client, if there is one, and whether it is the one of the outbox.
+/// The message for the client, if there is one, and whether it comes from the outbox.
 ///
 /// # Errors
-/// When the library closes, or writes what it never does.
+/// If the library closes or writes an unexpected message.
 fn translate(message: Message, pending: Option<Payload>) -> Result<Option<(Message, bool)>, ()> {
     let text = match &message {
         Message::Text(text) => text,
@@ -111,7 +112,7 @@ fn translate(message: Message, pending: Option<Payload>) -> Result<Option<(Messa
             Ok(Some((subscription_message(id, "error", &json), true)))
         }
         ("next", ..) => Err(()),
-        // A subscription ends by an error or by its client; the library completes it behind either.
+        // A subscription ends by an error or by its client; the library's own `complete` after that is dropped.
         ("complete", ..) => Ok(None),
         _ => Ok(Some((message, false))),
     }

@@ -1,8 +1,8 @@
 //! One connection from its first message to its close. Room: http/socket.
 //!
-//! One task does one thing at a time: it takes a message, tells a change, or looks whether everything still holds. Who does
-//! not take what is told is waited for, and misses changes meanwhile; who writes never waits. A change that cannot be read now waits
-//! for its subscription, and is tried again.
+//! One task does one thing at a time: it handles a message, dispatches a change, or runs a heartbeat. It waits for a
+//! client that does not read, which misses changes meanwhile; writers never wait. A change that cannot be read now
+//! waits for its subscription and is retried.
 
 use std::collections::VecDeque;
 
@@ -46,14 +46,14 @@ use crate::{
     registry::ACCESS_TOKEN,
 };
 
-/// How long the client's own close is waited for.
+/// How long to wait for the client's own close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// After how long what could not be told is tried again.
+/// How long to wait before an undelivered change is retried.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
-/// Most changes that wait for one subscription.
+/// Maximum number of pending changes per subscription.
 const MAX_WAITING_CHANGES: usize = 1_024;
 
-/// The way of messages from the client through async-graphql-axum and back.
+/// The channels between the client, async-graphql-axum and the session.
 pub(super) struct Channels {
     stream: SplitStream<WebSocket>,
     /// Well-formed messages for the library.
@@ -70,17 +70,17 @@ pub(super) struct Session {
     pub(super) channels: Channels,
     pub(super) id: RequestId,
     pub(super) authenticated: Option<Authenticated>,
-    /// When the connection began, or last had a subscription.
+    /// When the connection was opened or last had a subscription.
     pub(super) last_active: Instant,
-    /// When anything came from the client.
+    /// When the client last sent anything.
     pub(super) last_received: Instant,
-    /// Messages since the last beat.
+    /// Messages since the last heartbeat.
     pub(super) messages: u32,
-    /// When is tried again what could not be told.
+    /// When undelivered changes are retried.
     retry_at: Option<Instant>,
 }
 
-/// What is known since the client said who it is.
+/// The state of a connection after `connection_init`.
 pub(super) struct Authenticated {
     pub(super) head: HeaderMap,
     pub(super) actor_id: String,
@@ -95,13 +95,13 @@ pub(super) struct ActiveSubscription {
     pub(super) id: String,
     tickets: mpsc::Sender<()>,
     subscription: Subscription,
-    /// Changes that it was not told yet, in their order.
+    /// Changes that are not delivered yet, in order.
     pending: VecDeque<Change>,
-    /// Since when it cannot be told anything.
+    /// Since when delivery fails.
     since: Option<Instant>,
 }
 
-/// Why a session ends: with a close of ours, or because the client is gone.
+/// Why a session ends: closed by the server, or because the client is gone.
 pub(super) enum End {
     Close(Close),
     Disconnected,
@@ -115,7 +115,7 @@ impl From<Close> for End {
 
 pub(super) type SessionResult = Result<(), End>;
 
-/// What the loop woke up for.
+/// What woke the loop.
 enum Event {
     Message(Option<Result<Message, axum::Error>>),
     Change(Result<Change, RecvError>),
@@ -124,10 +124,10 @@ enum Event {
     InitTimeout,
 }
 
-/// Speaks with a client until one of both goes.
+/// Serves a client until either side ends the connection.
 pub(super) async fn serve(shared: Shared, socket: WebSocket, protocol: GraphQLProtocol, id: RequestId) {
     let (sink, stream) = socket.split();
-    // Small, so that a client that does not read is waited for.
+    // Small channels, for backpressure from a client that does not read.
     let (inbound, mut from_guard) = mpsc::channel(1);
     let (pings, messages) = mpsc::channel(1);
     let (subscriptions, requests) = mpsc::unbounded_channel();
@@ -145,7 +145,7 @@ pub(super) async fn serve(shared: Shared, socket: WebSocket, protocol: GraphQLPr
     let end = tokio::select! {
         end = session.run() => end,
         close = outbound.run() => close.map_or(End::Disconnected, End::Close),
-        // It ends when its input does, which the session holds.
+        // The library ends when its input does, and the session holds that.
         () = library.serve() => Close::new(1011, "Internal error").into(),
     };
     session.close(end, outbound.sink).await;
@@ -170,7 +170,7 @@ impl Session {
         &self.shared.sockets.limits
     }
 
-    /// Works until the connection ends.
+    /// Runs the session until the connection ends.
     async fn run(&mut self) -> End {
         let init_deadline = Instant::now() + self.limits().init_timeout;
         let mut heartbeats = interval(self.limits().heartbeat);
@@ -199,7 +199,7 @@ impl Session {
         }
     }
 
-    /// Closes, and waits for the client's own close, so that it reads ours.
+    /// Sends the close frame and waits for the client's own, so that the client reads it.
     async fn close(mut self, end: End, mut sink: SplitSink<WebSocket, Message>) {
         let code = match &end {
             End::Close(close) => Some(close.0),
@@ -211,7 +211,7 @@ impl Session {
             code,
             "a WebSocket ends"
         );
-        // The place among the connections is free from here on.
+        // Releases the connection permit.
         self.authenticated = None;
         let End::Close(close) = end else { return };
         let handshake = async {
@@ -219,11 +219,11 @@ impl Session {
                 while let Some(Ok(_)) = self.channels.stream.next().await {}
             }
         };
-        // Whoever does not close in time is cut off.
+        // A client that does not close in time is cut off.
         let _ = timeout(CLOSE_TIMEOUT, handshake).await;
     }
 
-    /// Sends `payload`, and waits until the client has taken it.
+    /// Sends `payload` and waits until it is written.
     async fn send(&self, tickets: &mpsc::Sender<()>, payload: Payload) -> SessionResult {
         self.channels.outbox.send(tickets, payload).await.map_err(|_| End::Disconnected)
     }
@@ -234,8 +234,8 @@ impl Session {
         let Some(authenticated) = &mut self.authenticated else { return Ok(()) };
         let actor = match actor(&self.shared, &authenticated.head).await {
             Ok(actor) => actor,
-            // The others go on: nothing is refused by that.
-            Err(error) if error.may_pass() => {
+            // A transient error: the other subscriptions continue.
+            Err(error) if error.is_temporary() => {
                 let errors = crate::graphql::error_list(&error, self.id.as_str());
                 return self.send(&tickets, Payload::Error(errors)).await;
             }
@@ -252,7 +252,7 @@ impl Session {
             return self.send(&tickets, Payload::Error(errors_for(&error, &actor))).await;
         }
         if authenticated.subscriptions.is_empty() {
-            // What changed before the first subscription is nobody's.
+            // Changes before the first subscription are of no interest.
             authenticated.feed = self.shared.app.db.feed.subscribe();
         }
         let Ok(Value::Object(variables)) = request.variables.into_value().into_json() else {
@@ -280,11 +280,11 @@ impl Session {
         }
     }
 
-    /// Tells a change to each subscription that may see it, by what the credential and the policy say now.
+    /// Dispatches a change to each subscription that may see it, under the current credential and policy.
     async fn change(&mut self, change: Change) -> SessionResult {
         let Some(authenticated) = &mut self.authenticated else { return Ok(()) };
         if change.entity_type == ACCESS_TOKEN.name {
-            // The own credential has changed, or another one.
+            // The connection's own token may have changed, or another one.
             let is_own = authenticated.actor_id == format!("token:{}", change.id);
             return if is_own { self.dispatch().await } else { Ok(()) };
         }
@@ -297,7 +297,7 @@ impl Session {
         self.dispatch().await
     }
 
-    /// Looks at the credential and every subscription anew, and tells what waits. What cannot be told now is tried again.
+    /// Checks the credential and every subscription again, and delivers pending changes. Failed deliveries are retried.
     async fn dispatch(&mut self) -> SessionResult {
         self.retry_at = None;
         let Some(authenticated) = &mut self.authenticated else { return Ok(()) };
@@ -306,9 +306,9 @@ impl Session {
             Ok(actor) => actor,
             Err(error) => {
                 let mut all = authenticated.subscriptions.iter_mut();
-                // Nothing is told meanwhile, so that nothing is told to who may not have it.
+                // Nothing is delivered meanwhile, so nothing can reach a caller without rights.
                 let may_retry = all.all(|active| now - *active.since.get_or_insert(now) <= max_retry_time);
-                if error.may_pass() && may_retry {
+                if error.is_temporary() && may_retry {
                     self.retry_at = Some(Instant::now() + RETRY_DELAY);
                     return Ok(());
                 }
@@ -361,7 +361,7 @@ impl Session {
         Ok(())
     }
 
-    /// The credential does not hold any more: every subscription is told, and the connection closed.
+    /// The credential is no longer valid: ends every subscription with an error, and closes the connection.
     async fn revoke(&mut self, error: Error) -> SessionResult {
         let Some(authenticated) = &mut self.authenticated else { return Err(close_for(&error).into()) };
         log_refusal(&error, Some(&authenticated.actor_id), &self.id);
@@ -372,7 +372,7 @@ impl Session {
         Err(close_for(&error).into())
     }
 
-    /// Changes came faster than they could be told: nobody can say which, so that nothing may go on as if none were missing.
+    /// Changes were lost because the connection lagged. Ends every subscription, since the missed changes are unknown.
     async fn lagged(&mut self) -> SessionResult {
         let Some(authenticated) = &mut self.authenticated else { return Ok(()) };
         let message = "changes came faster than they could be told; read what is new and subscribe again";
@@ -403,7 +403,7 @@ impl Session {
     }
 }
 
-/// The next change, for who has a subscription.
+/// The next change, if there is a subscription.
 async fn next(authenticated: Option<&mut Authenticated>) -> Result<Change, RecvError> {
     match authenticated {
         Some(authenticated) if !authenticated.subscriptions.is_empty() => authenticated.feed.recv().await,
@@ -411,7 +411,7 @@ async fn next(authenticated: Option<&mut Authenticated>) -> Result<Change, RecvE
     }
 }
 
-/// Who the client is now: its credential looked up, its purpose and decisions made anew.
+/// The current actor: looks up the credential and resolves purpose and decisions again.
 pub(super) async fn actor(shared: &Shared, head: &HeaderMap) -> Result<Actor, Error> {
     let credential = authenticate(shared, head).await?;
     let purpose = headers::purpose(head)?;
@@ -422,12 +422,12 @@ pub(super) async fn actor(shared: &Shared, head: &HeaderMap) -> Result<Actor, Er
 pub(super) fn close_for(error: &Error) -> Close {
     match error.code {
         Code::Internal if !error.transient => Close::new(1011, "Internal error"),
-        _ if error.may_pass() => Close::new(1013, "Try again later"),
+        _ if error.is_temporary() => Close::new(1013, "Try again later"),
         code => Close::new(4403, format!("Forbidden: {}", code.as_str())),
     }
 }
 
-/// A frame that is none, or a message that is too large.
+/// The end for an invalid frame or a message that is too large.
 fn read_error(error: &axum::Error) -> End {
     let text = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     if text.contains("too long") || text.contains("too large") {

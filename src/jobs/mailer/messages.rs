@@ -13,7 +13,7 @@ use lettre::{
 };
 use sea_orm::EntityTrait;
 
-use crate::domain::mail_outbox::shown::Letter as Plain;
+use crate::domain::mail_outbox::demo_outbox::DemoMail as Plain;
 use crate::{
     app::App,
     audit,
@@ -36,15 +36,16 @@ pub(super) async fn write(
     link: &link::Model,
 ) -> Result<Option<(Message, Plain)>, Error> {
     let Some(recipient) = mail.recipient.as_deref().and_then(address) else { return Ok(None) };
-    let ring = audit::installation_keys(app).await?;
-    let preferences = preferences(app, ring, mail, link)?;
-    let letter = Letter { app, mail, link, preferences: preferences.as_deref() };
-    let text = letter.text(&page(app, &link_tokens::one_time_token(ring, link.id)?)?).await?;
-    let subject = letter.say(letter.key("subject"), &[])?;
-    let plain =
+    let installation_keys = audit::installation_keys(app).await?;
+    let preferences = preferences(app, installation_keys, mail, link)?;
+    let mail_text = MailText { app, mail, link, preferences: preferences.as_deref() };
+    let text = mail_text.text(&page(app, &link_tokens::one_time_token(installation_keys, link.id)?)?).await?;
+    let subject = mail_text.say(mail_text.key("subject"), &[])?;
+    let shown =
         Plain { to: recipient.to_string(), subject: subject.clone(), text: text.clone(), at: app.now() };
-    let fault = |_| Error::internal("a mail that cannot be written");
-    let body = Body::new_with_encoding(text, ContentTransferEncoding::QuotedPrintable).map_err(fault)?;
+    let write_error = |_| Error::internal("a mail that cannot be written");
+    let body =
+        Body::new_with_encoding(text, ContentTransferEncoding::QuotedPrintable).map_err(write_error)?;
     let mut builder = Message::builder()
         .from(from.clone())
         .to(Mailbox::new(None, recipient))
@@ -63,7 +64,7 @@ pub(super) async fn write(
     }
     builder
         .body(body)
-        .map(|message| Some((message, plain)))
+        .map(|message| Some((message, shown)))
         .map_err(|_| Error::internal("a mail that cannot be written"))
 }
 
@@ -87,28 +88,29 @@ fn page(app: &App, path: &str) -> Result<String, Error> {
 /// Where the person ends the consent that a mail asks to renew.
 fn preferences(
     app: &App,
-    ring: &InstallationKeys,
+    installation_keys: &InstallationKeys,
     mail: &mail::Model,
     link: &link::Model,
 ) -> Result<Option<String>, Error> {
     let (LinkKind::Renew, Some(contact)) = (mail.kind, mail.contact_id) else { return Ok(None) };
     let Some(purpose) = purposes(mail)?.into_iter().next() else { return Ok(None) };
-    let mailbox = link_tokens::Mailbox::of(ring, &link.address_key)?;
-    page(app, &link_tokens::preference(ring, &Preference { contact, purpose, mailbox })?).map(Some)
+    let mailbox = link_tokens::Mailbox::from_key(installation_keys, &link.address_key)?;
+    page(app, &link_tokens::preference(installation_keys, &Preference { contact, purpose, mailbox })?)
+        .map(Some)
 }
 
 fn purposes(mail: &mail::Model) -> Result<Vec<String>, Error> {
     serde_json::from_str(&mail.purposes).map_err(|_| Error::internal("the purposes of a mail"))
 }
 
-struct Letter<'a> {
+struct MailText<'a> {
     app: &'a App,
     mail: &'a mail::Model,
     link: &'a link::Model,
     preferences: Option<&'a str>,
 }
 
-impl Letter<'_> {
+impl MailText<'_> {
     fn say(&self, key: &str, arguments: &[(&str, &str)]) -> Result<String, Error> {
         MAILS.text(&self.mail.language, key, arguments)
     }
@@ -178,19 +180,19 @@ impl Letter<'_> {
         }
         parts.retain(|part| !part.is_empty());
         // What stands below this line is no part of the message (RFC 3676, 4.3).
-        let mut foot = vec!["-- ".to_owned()];
+        let mut footer = vec!["-- ".to_owned()];
         let sender: Vec<&str> = [pages.controller.as_deref(), pages.controller_address.as_deref()]
             .into_iter()
             .flatten()
             .collect();
-        foot.push(self.say("sender", &[("controller", &sender.join(", "))])?);
+        footer.push(self.say("sender", &[("controller", &sender.join(", "))])?);
         if let Some(contact) = &pages.controller_contact {
-            foot.push(self.say("contact", &[("contact", contact)])?);
+            footer.push(self.say("contact", &[("contact", contact)])?);
         }
         if let Some(url) = &pages.privacy_url {
-            foot.push(self.say("privacy", &[("url", url)])?);
+            footer.push(self.say("privacy", &[("url", url)])?);
         }
-        parts.push(foot.join("\n"));
+        parts.push(footer.join("\n"));
         Ok(format!("{}\n", parts.join("\n\n")))
     }
 }

@@ -25,11 +25,16 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
     pub(super) async fn trial(&mut self, lines: &[Line]) -> Result<Vec<RowOutcome>, Error> {
         let reader = &self.app.db.reader;
         let matches = find_matches(reader, self.import, lines).await?;
-        let ring = audit::existing_installation_keys(self.app).await?;
+        let installation_keys = audit::existing_installation_keys(self.app).await?;
         let by = (self.rules.now(), self.import.actor.as_str());
-        let mut existing =
-            ExistingConsents::read(reader, (ring, &self.app.reader), &contact_ids(&matches), false, by)
-                .await?;
+        let mut existing = ExistingConsents::read(
+            reader,
+            (installation_keys, &self.app.reader),
+            &contact_ids(&matches),
+            false,
+            by,
+        )
+        .await?;
         let new_id = || self.app.new_id();
         let used = load_used_channels(reader, lines, &matches).await?;
         let declarations: Vec<declared::BulkDeclaration> = lines
@@ -55,7 +60,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         let identities = PersonIdentities::read(reader, &self.app.reader, &matches, &ending).await?;
         for (line, outcome) in lines.iter().zip(&mut outcomes).filter(|(line, _)| line.is_no()) {
             let (policy, now) = (self.rules.policy.as_ref(), self.rules.now());
-            let by = SuppressionContext { policy, ring, reader: &self.app.reader, now };
+            let by = SuppressionContext { policy, installation_keys, reader: &self.app.reader, now };
             let ended = matches!(outcome, RowOutcome::Done(BulkOutcome::Applied));
             let is_listed = suppression_entries::is_new_in_trial(
                 reader,

@@ -260,10 +260,10 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
     async fn rank(&mut self, lines: &[Line]) -> Result<(), Error> {
         let reader = &self.app.db.reader;
         let matches = find_matches(reader, self.import, lines).await?;
-        let ring = audit::existing_installation_keys(self.app).await?;
+        let installation_keys = audit::existing_installation_keys(self.app).await?;
         let existing = ExistingConsents::read(
             reader,
-            (ring, &self.app.reader),
+            (installation_keys, &self.app.reader),
             &contact_ids(&matches),
             false,
             (self.rules.now(), &self.import.actor),
@@ -354,11 +354,11 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         let mut tx = audit::begin(self.app, author).await?;
         tx.set_entry_timing(timing);
         let (matches, identities) = self.lock_scope(lines).lock(&mut tx).await?;
-        let ring = tx.existing_installation_keys().await?;
+        let installation_keys = tx.existing_installation_keys().await?;
         let context = (tx.now(), self.import.actor.as_str());
         let mut existing = ExistingConsents::read(
             tx.connection(),
-            (ring.as_ref(), tx.reader()),
+            (installation_keys.as_ref(), tx.reader()),
             &contact_ids(&matches),
             true,
             context,

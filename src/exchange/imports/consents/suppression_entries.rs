@@ -28,7 +28,7 @@ pub(super) type TrialSuppressions = HashMap<u64, DateTime<Utc>>;
 #[derive(Clone, Copy)]
 pub(super) struct SuppressionContext<'a> {
     pub policy: &'a Policy,
-    pub ring: Option<&'a InstallationKeys>,
+    pub installation_keys: Option<&'a InstallationKeys>,
     pub reader: &'a Reader,
     pub now: DateTime<Utc>,
 }
@@ -62,9 +62,13 @@ pub(super) async fn suppress(
     ended: bool,
 ) -> Result<bool, Error> {
     let addresses: Vec<NewAddresses> = identities.of(&line.persons).cloned().collect();
-    let (ring, policy) = (tx.existing_installation_keys().await?, tx.policy().clone());
-    let context =
-        SuppressionContext { policy: &policy, ring: ring.as_ref(), reader: tx.reader(), now: tx.now() };
+    let (installation_keys, policy) = (tx.existing_installation_keys().await?, tx.policy().clone());
+    let context = SuppressionContext {
+        policy: &policy,
+        installation_keys: installation_keys.as_ref(),
+        reader: tx.reader(),
+        now: tx.now(),
+    };
     let is_new_here = (ended && !is_dated(line))
         || is_new(tx.connection(), context, line, &addresses, &TrialSuppressions::default()).await?;
     if is_new_here {
@@ -131,9 +135,13 @@ async fn is_new<C: ConnectionTrait>(
             if rest.all().is_empty() {
                 continue;
             }
-            let found =
-                suppressions::find(connection, context.ring, context.reader, std::slice::from_ref(&rest))
-                    .await?;
+            let found = suppressions::find(
+                connection,
+                context.installation_keys,
+                context.reader,
+                std::slice::from_ref(&rest),
+            )
+            .await?;
             let question = KnownEntryQuery {
                 policy: context.policy,
                 matches: &found,

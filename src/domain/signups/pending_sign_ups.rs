@@ -10,28 +10,28 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::choices::Chosen;
-use crate::domain::signups::validation::blocked;
+use super::choices::StoredChoice;
+use crate::domain::signups::validation::is_blocked;
 use crate::{
     audit::Transaction,
     base::{error::Error, identities::Reader},
     config::public_pages::PublicPages,
     crypto::installation_keys::InstallationKeys,
-    domain::mail_outbox::{self, Turn, Withheld},
+    domain::mail_outbox::{self, NotSentReason, SendTime},
     policy::{Grounds, Policy},
 };
 
 /// A sign-up with those of its choices that wait.
 #[derive(Clone, Debug)]
-pub(super) struct Waiting {
+pub(super) struct PendingSignUp {
     pub(super) sign_up: sign_up::Model,
-    pub(super) choices: Vec<Chosen>,
+    pub(super) choices: Vec<StoredChoice>,
 }
 
 /// Where what waits is looked for, and by which rules.
-pub(super) struct Looking<'a> {
+pub(super) struct PendingQuery<'a> {
     pub(super) policy: &'a Policy,
-    pub(super) ring: (Option<&'a InstallationKeys>, &'a Reader),
+    pub(super) installation_keys: (Option<&'a InstallationKeys>, &'a Reader),
     pub(super) now: DateTime<Utc>,
     /// Whether the rows are locked.
     pub(super) locked: bool,
@@ -39,7 +39,7 @@ pub(super) struct Looking<'a> {
 
 /// Sign-ups of the same mailbox by the name that was typed with `own`, and of the same contact where they were asked for one that is
 /// known. A link proves a mailbox: what somebody asked for one record, or in one name, it does not declare for another.
-fn alike((link, own): (&link::Model, &sign_up::Model)) -> Condition {
+fn same_person((link, own): (&link::Model, &sign_up::Model)) -> Condition {
     let contact = match link.contact_id {
         Some(id) => sign_up::Column::ContactId.eq(id),
         None => sign_up::Column::ContactId.is_null(),
@@ -59,7 +59,7 @@ fn by_name(own: &sign_up::Model) -> Condition {
 }
 
 /// Of sign-ups to the very same the newest alone counts: their number is bounded by what can be chosen, not by how often somebody asks.
-fn newest(of: (&link::Model, &sign_up::Model), now: DateTime<Utc>) -> SelectStatement {
+fn newest_sign_ups(of: (&link::Model, &sign_up::Model), now: DateTime<Utc>) -> SelectStatement {
     let holds = Query::select()
         .expr(Expr::val(1))
         .from(link::Entity)
@@ -75,7 +75,7 @@ fn newest(of: (&link::Model, &sign_up::Model), now: DateTime<Utc>) -> SelectStat
         .select_only()
         .column(sign_up::Column::Id)
         .column_as(Expr::cust(place), "place")
-        .filter(alike(of))
+        .filter(same_person(of))
         // What nobody answered while its own link held is over, whatever comes after it.
         .filter(Expr::exists(holds))
         .into_query();
@@ -91,44 +91,46 @@ fn newest(of: (&link::Model, &sign_up::Model), now: DateTime<Utc>) -> SelectStat
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub(super) async fn of<C: ConnectionTrait>(
+pub(super) async fn load<C: ConnectionTrait>(
     connection: &C,
-    looking: &Looking<'_>,
+    query: &PendingQuery<'_>,
     (link, own): (&link::Model, &sign_up::Model),
-) -> Result<Vec<Waiting>, Error> {
+) -> Result<Vec<PendingSignUp>, Error> {
     // A link whose own sign-up is done with is no other's.
     if link.sign_up_id.is_none() || link.address_key.is_empty() {
         return Ok(Vec::new());
     }
     let rows = sign_up::Entity::find()
-        .filter(sign_up::Column::Id.in_subquery(newest((link, own), looking.now)))
-        .apply_if(looking.locked.then_some(()), |rows, ()| rows.lock_exclusive());
+        .filter(sign_up::Column::Id.in_subquery(newest_sign_ups((link, own), query.now)))
+        .apply_if(query.locked.then_some(()), |rows, ()| rows.lock_exclusive());
     let mut rows = rows.all(connection).await?;
     rows.sort_by_key(|row| std::cmp::Reverse((row.signed_up_at, row.id)));
-    let (mut taken, mut waiting) = (BTreeSet::new(), Vec::new());
+    let (mut purposes, mut pending_sign_ups) = (BTreeSet::new(), Vec::new());
     for sign_up in rows {
         let mut choices = Vec::new();
-        for choice in read(&sign_up.choices)? {
-            let purpose = looking.policy.purpose(&choice.purpose);
+        for choice in parse_choices(&sign_up.choices)? {
+            let purpose = query.policy.purpose(&choice.purpose);
             if purpose.is_none_or(|purpose| purpose.grounds != Grounds::Consent)
-                || !taken.insert(choice.purpose.clone())
+                || !purposes.insert(choice.purpose.clone())
             {
                 continue;
             }
             let (key, since) = (&sign_up.address_key, sign_up.signed_up_at);
-            if !blocked(connection, looking.ring, looking.policy, key, &choice.purpose, since).await? {
+            if !is_blocked(connection, query.installation_keys, query.policy, key, &choice.purpose, since)
+                .await?
+            {
                 choices.push(choice);
             }
         }
         if !choices.is_empty() {
-            waiting.push(Waiting { sign_up, choices });
+            pending_sign_ups.push(PendingSignUp { sign_up, choices });
         }
     }
-    waiting.reverse();
-    Ok(waiting)
+    pending_sign_ups.reverse();
+    Ok(pending_sign_ups)
 }
 
-fn fault(_: serde_json::Error) -> Error {
+fn invalid_choices(_: serde_json::Error) -> Error {
     Error::internal("the choices of a sign-up")
 }
 
@@ -136,47 +138,47 @@ fn fault(_: serde_json::Error) -> Error {
 ///
 /// # Errors
 /// `INTERNAL` for what is no list of choices.
-pub(super) fn read(choices: &str) -> Result<Vec<Chosen>, Error> {
-    serde_json::from_str(choices).map_err(fault)
+pub(super) fn parse_choices(choices: &str) -> Result<Vec<StoredChoice>, Error> {
+    serde_json::from_str(choices).map_err(invalid_choices)
 }
 
 /// Choices as a row keeps them.
 ///
 /// # Errors
 /// `INTERNAL` for what cannot be written.
-pub(super) fn written(choices: &impl serde::Serialize) -> Result<String, Error> {
-    serde_json::to_string(choices).map_err(fault)
+pub(super) fn choices_json(choices: &impl serde::Serialize) -> Result<String, Error> {
+    serde_json::to_string(choices).map_err(invalid_choices)
 }
 
 /// Takes what was answered out of every sign-up that the link could open, its own being the second, and gives the ids of those of which nothing is left.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub(super) async fn take_out(
+pub(super) async fn remove_choices(
     tx: &Transaction,
     of: (&link::Model, &sign_up::Model),
     answered: &BTreeSet<&str>,
 ) -> Result<Vec<Uuid>, Error> {
     let texts = sign_up::Entity::find().select_only().column(sign_up::Column::Choices).distinct();
-    let texts: Vec<String> = texts.filter(alike(of)).into_tuple().all(tx.connection()).await?;
-    let mut done = Vec::new();
+    let texts: Vec<String> = texts.filter(same_person(of)).into_tuple().all(tx.connection()).await?;
+    let mut finished = Vec::new();
     for text in texts {
-        let all = read(&text)?;
-        let left: Vec<&Chosen> =
+        let all = parse_choices(&text)?;
+        let remaining: Vec<&StoredChoice> =
             all.iter().filter(|choice| !answered.contains(choice.purpose.as_str())).collect();
-        if left.is_empty() {
-            done.push(text);
-        } else if left.len() < all.len() {
+        if remaining.is_empty() {
+            finished.push(text);
+        } else if remaining.len() < all.len() {
             sign_up::Entity::update_many()
-                .col_expr(sign_up::Column::Choices, Expr::value(written(&left)?))
-                .filter(alike(of))
+                .col_expr(sign_up::Column::Choices, Expr::value(choices_json(&remaining)?))
+                .filter(same_person(of))
                 .filter(sign_up::Column::Choices.eq(text))
                 .exec(tx.connection())
                 .await?;
         }
     }
     let ids = sign_up::Entity::find().select_only().column(sign_up::Column::Id);
-    let ids = ids.filter(alike(of)).filter(sign_up::Column::Choices.is_in(done));
+    let ids = ids.filter(same_person(of)).filter(sign_up::Column::Choices.is_in(finished));
     Ok(ids.into_tuple().all(tx.connection()).await?)
 }
 
@@ -186,13 +188,14 @@ pub(super) async fn take_out(
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub(super) async fn turn(
+pub(super) async fn schedule(
     tx: &Transaction,
     pages: &PublicPages,
-    ring: &InstallationKeys,
+    installation_keys: &InstallationKeys,
     new: &sign_up::Model,
-) -> Result<(Turn, DateTime<Utc>), Error> {
-    let recent = mail_outbox::recent(tx, pages, ring, &new.address_key, LinkKind::Confirm)?;
+) -> Result<(SendTime, DateTime<Utc>), Error> {
+    let recent =
+        mail_outbox::recent_mails(tx, pages, installation_keys, &new.address_key, LinkKind::Confirm)?;
     let recent = recent.select_only().column(mail::Column::LinkId).into_query();
     let of_recent = link::Entity::find().filter(link::Column::Id.in_subquery(recent));
     let links = of_recent.clone().all(tx.connection()).await?;
@@ -202,7 +205,8 @@ pub(super) async fn turn(
     let same = same.filter(sign_up::Column::Id.in_subquery(sign_ups));
     let same: Vec<Uuid> = same.into_tuple().all(tx.connection()).await?;
     // Asked whatever the links say: the same is done for each sign-up.
-    let next = mail_outbox::next(tx, pages, ring, &new.address_key, LinkKind::Confirm).await?;
+    let next = mail_outbox::next_send_time(tx, pages, installation_keys, &new.address_key, LinkKind::Confirm)
+        .await?;
     let long_enough = tx.now() + pages.confirm_time() / 2;
     let open = links.iter().filter(|link| {
         link.used_at.is_none()
@@ -211,7 +215,7 @@ pub(super) async fn turn(
             && link.expires_at >= long_enough
     });
     if let Some(open) = open.max_by_key(|link| link.expires_at) {
-        return Ok((Turn::Never(Withheld::TooSoon), open.expires_at));
+        return Ok((SendTime::Never(NotSentReason::TooSoon), open.expires_at));
     }
-    Ok((Turn::At(next), next + pages.confirm_time()))
+    Ok((SendTime::At(next), next + pages.confirm_time()))
 }

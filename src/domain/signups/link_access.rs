@@ -16,7 +16,7 @@ use crate::{
 
 /// What came of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answered {
+pub enum LinkOutcome {
     /// It is declared, by this contact.
     Done(Uuid),
     /// What waits is not what was shown: nothing was done.
@@ -26,7 +26,7 @@ pub enum Answered {
 }
 
 /// Notes that the link was used, and by whom.
-pub(super) async fn close(tx: &Transaction, link: &link::Model, contact: Uuid) -> Result<(), Error> {
+pub(super) async fn mark_used(tx: &Transaction, link: &link::Model, contact: Uuid) -> Result<(), Error> {
     link::Entity::update_many()
         .col_expr(link::Column::UsedAt, Expr::value(tx.now()))
         .col_expr(link::Column::ContactId, Expr::value(contact))
@@ -40,7 +40,7 @@ pub(super) fn is_open(link: &link::Model, now: DateTime<Utc>) -> bool {
     link.used_at.is_none() && link.expires_at > now && link.kind != LinkKind::Fresh
 }
 
-pub(super) async fn usable<C: ConnectionTrait>(
+pub(super) async fn find_usable<C: ConnectionTrait>(
     connection: &C,
     token: &str,
     now: DateTime<Utc>,
@@ -53,7 +53,7 @@ pub(super) async fn usable<C: ConnectionTrait>(
 }
 
 /// The link, locked, if it is open still: of several who come at once one finds it so.
-pub(super) async fn hold(tx: &Transaction, link: &link::Model) -> Result<Option<link::Model>, Error> {
+pub(super) async fn lock_if_open(tx: &Transaction, link: &link::Model) -> Result<Option<link::Model>, Error> {
     let row = link::Entity::find_by_id(link.id).lock_exclusive().one(tx.connection()).await?;
     Ok(row.filter(|link| is_open(link, tx.now())))
 }
@@ -72,7 +72,11 @@ pub(super) fn act_as(
 }
 
 /// The contact, locked, if it exists for itself.
-pub(super) async fn lock(tx: &Transaction, actor: &Actor, id: Uuid) -> Result<Option<contact::Model>, Error> {
+pub(super) async fn lock_contact(
+    tx: &Transaction,
+    actor: &Actor,
+    id: Uuid,
+) -> Result<Option<contact::Model>, Error> {
     match contacts::lock(tx, actor, id).await {
         Ok(contact) => Ok(Some(contact)),
         Err(error) if error.code == Code::NotFound => Ok(None),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    super::{Fault, children::own_resident},
+    super::{BenchError, children::own_resident},
     worlds::World,
 };
 use crate::{
@@ -17,7 +17,7 @@ const STATEMENTS: usize = 100;
 
 /// Memory that this process holds more than before.
 #[derive(Clone, Debug, Serialize)]
-pub struct Held {
+pub struct CacheSize {
     /// What is held.
     pub what: &'static str,
     /// How many.
@@ -27,7 +27,7 @@ pub struct Held {
 }
 
 /// Fills the caches of one engine and one pool.
-pub(super) async fn measure(world: &World) -> Result<Vec<Held>, Fault> {
+pub(super) async fn measure(world: &World) -> Result<Vec<CacheSize>, BenchError> {
     let before = own_resident()?;
     let fields: Vec<&str> = CONTACT
         .fields
@@ -49,8 +49,8 @@ pub(super) async fn measure(world: &World) -> Result<Vec<Held>, Fault> {
     }
     let statements = own_resident()?.saturating_sub(before);
     Ok(vec![
-        Held { what: "views of the schema", count: VIEWS, kib: views },
-        Held { what: "statements of one connection", count: STATEMENTS, kib: statements },
+        CacheSize { what: "views of the schema", count: VIEWS, kib: views },
+        CacheSize { what: "statements of one connection", count: STATEMENTS, kib: statements },
     ])
 }
 

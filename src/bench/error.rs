@@ -4,7 +4,7 @@ use crate::base::error::Error;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum BenchError {
     /// It was called in a wrong way.
     #[error("{0}")]
     Usage(String),
@@ -16,13 +16,13 @@ pub enum Fault {
     Differs(String),
 }
 
-impl From<std::io::Error> for Fault {
+impl From<std::io::Error> for BenchError {
     fn from(error: std::io::Error) -> Self {
         Self::Failed(error.to_string())
     }
 }
 
-impl From<Error> for Fault {
+impl From<Error> for BenchError {
     fn from(error: Error) -> Self {
         Self::Failed(error.message)
     }

@@ -9,7 +9,7 @@ const MAX_MAILS: usize = 200;
 
 /// A letter as it would have been sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Letter {
+pub struct DemoMail {
     /// The address it is for.
     pub to: String,
     /// Its subject.
@@ -22,24 +22,24 @@ pub struct Letter {
 
 /// Where letters lie, in memory alone.
 #[derive(Clone, Default)]
-pub struct Outbox(Arc<Mutex<Vec<Letter>>>);
+pub struct DemoOutbox(Arc<Mutex<Vec<DemoMail>>>);
 
-impl Outbox {
-    pub(crate) fn put(&self, letter: Letter) {
-        let mut letters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        letters.push(letter);
-        let more = letters.len().saturating_sub(MAX_MAILS);
-        letters.drain(..more);
+impl DemoOutbox {
+    pub(crate) fn push(&self, mail: DemoMail) {
+        let mut mails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        mails.push(mail);
+        let excess = mails.len().saturating_sub(MAX_MAILS);
+        mails.drain(..excess);
     }
 
     /// The letters, the newest first.
-    pub fn letters(&self) -> Vec<Letter> {
+    pub fn mails(&self) -> Vec<DemoMail> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().cloned().collect()
     }
 }
 
 /// Letters hold addresses.
-impl std::fmt::Debug for Outbox {
+impl std::fmt::Debug for DemoOutbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Outbox(***)")
     }

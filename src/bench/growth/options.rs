@@ -2,10 +2,10 @@
 
 /// How it is measured.
 #[derive(Clone, Debug)]
-pub struct Growing {
+pub struct GrowthOptions {
     /// Contacts of the largest database.
     pub contacts: u64,
-    /// Rounds, of which the median counts.
+    /// Number of rounds; the median counts.
     pub rounds: u32,
     /// Milliseconds of one measure.
     pub millis: u64,

@@ -4,10 +4,10 @@ use entity::{consent, consent_text, enums::ConsentEventKind, link, mail};
 use sea_orm::{ConnectionTrait, EntityTrait};
 
 use super::{
-    answers::{Answered, act_as, close, hold, lock, mail_of},
-    offers::{self, Offer, Shown},
+    link_access::{LinkOutcome, act_as, lock_contact, lock_if_open, mail_of, mark_used},
+    offers::{self, Offer, ShownOffers},
 };
-use crate::domain::signups::validation::blocked;
+use crate::domain::signups::validation::is_blocked;
 use crate::{
     app::App,
     audit::Transaction,
@@ -19,13 +19,13 @@ use crate::{
 const BY_MAIL: &str = "renewal mail";
 
 /// What a link renews.
-pub(super) struct Renewing {
+pub(super) struct RenewalLink {
     pub(super) consent: consent::Model,
     text: consent_text::Model,
     mail: Option<mail::Model>,
 }
 
-impl Renewing {
+impl RenewalLink {
     pub(super) fn offer(&self) -> Offer {
         Offer {
             set: self.consent.id,
@@ -39,10 +39,10 @@ impl Renewing {
 }
 
 /// What the link renews, with the current text in the language of its mail; none where it is no longer to be renewed.
-pub(super) async fn renewing<C: ConnectionTrait>(
+pub(super) async fn find_renewal<C: ConnectionTrait>(
     connection: &C,
     link: &link::Model,
-) -> Result<Option<Renewing>, Error> {
+) -> Result<Option<RenewalLink>, Error> {
     let Some(id) = link.consent_id else { return Ok(None) };
     let Some(consent) = consent::Entity::find_by_id(id).one(connection).await? else { return Ok(None) };
     let mail = mail_of(connection, link).await?;
@@ -52,44 +52,54 @@ pub(super) async fn renewing<C: ConnectionTrait>(
         None => None,
     };
     let bound = consent.bound_address.as_ref().is_none_or(|bound| *bound == link.address_key);
-    let renewing = text.filter(|_| bound && consents::is_renewable(&consent));
-    Ok(renewing.map(|text| Renewing { consent, text, mail }))
+    let renewable_text = text.filter(|_| bound && consents::is_renewable(&consent));
+    Ok(renewable_text.map(|text| RenewalLink { consent, text, mail }))
 }
 
 /// Renews what the link asks, if that is what was shown; what was ended since it was mailed is over.
 ///
 /// # Errors
 /// As [`super::confirm`].
-pub(super) async fn renewed(
+pub(super) async fn confirm_renewal(
     tx: &mut Transaction,
     app: &App,
     link: &link::Model,
-    shown: Shown<'_>,
+    shown: ShownOffers<'_>,
     request_id: &str,
-) -> Result<Answered, Error> {
-    let Some(id) = link.contact_id else { return Ok(Answered::Closed) };
+) -> Result<LinkOutcome, Error> {
+    let Some(id) = link.contact_id else { return Ok(LinkOutcome::Closed) };
     let actor = act_as(tx, app, id, request_id)?;
-    let Some(contact) = lock(tx, &actor, id).await? else { return Ok(Answered::Closed) };
-    let Some(link) = hold(tx, link).await? else { return Ok(Answered::Closed) };
+    let Some(contact) = lock_contact(tx, &actor, id).await? else { return Ok(LinkOutcome::Closed) };
+    let Some(link) = lock_if_open(tx, link).await? else { return Ok(LinkOutcome::Closed) };
     let (Some(address), Some(key)) = (&contact.email, &contact.email_key) else {
-        return Ok(Answered::Closed);
+        return Ok(LinkOutcome::Closed);
     };
     if *key != link.address_key || link.contact_id != Some(id) {
-        return Ok(Answered::Closed);
+        return Ok(LinkOutcome::Closed);
     }
-    let Some(renewing) = renewing(tx.connection(), &link).await? else { return Ok(Answered::Closed) };
-    let (ring, purpose) = (tx.existing_installation_keys().await?, &renewing.consent.purpose_code);
-    if blocked(tx.connection(), (ring.as_ref(), tx.reader()), &actor.policy, key, purpose, link.created_at)
-        .await?
+    let Some(renewal) = find_renewal(tx.connection(), &link).await? else {
+        return Ok(LinkOutcome::Closed);
+    };
+    let (installation_keys, purpose) =
+        (tx.existing_installation_keys().await?, &renewal.consent.purpose_code);
+    if is_blocked(
+        tx.connection(),
+        (installation_keys.as_ref(), tx.reader()),
+        &actor.policy,
+        key,
+        purpose,
+        link.created_at,
+    )
+    .await?
     {
-        return Ok(Answered::Closed);
+        return Ok(LinkOutcome::Closed);
     }
-    if matches!(shown, Shown::Mark(known) if known != offers::mark(&[renewing.offer()])) {
-        return Ok(Answered::Changed);
+    if matches!(shown, ShownOffers::Mark(mark) if mark != offers::mark(&[renewal.offer()])) {
+        return Ok(LinkOutcome::Changed);
     }
-    let asked = OptInRequest { purpose, text: renewing.text.id, source: BY_MAIL, address, address_key: key };
-    let mail = renewing.mail.map(|mail| mail.id);
-    consents::confirm_opt_in(tx, &actor, &contact, &asked, ConsentEventKind::Renewed, mail).await?;
-    close(tx, &link, id).await?;
-    Ok(Answered::Done(id))
+    let request = OptInRequest { purpose, text: renewal.text.id, source: BY_MAIL, address, address_key: key };
+    let mail = renewal.mail.map(|mail| mail.id);
+    consents::confirm_opt_in(tx, &actor, &contact, &request, ConsentEventKind::Renewed, mail).await?;
+    mark_used(tx, &link, id).await?;
+    Ok(LinkOutcome::Done(id))
 }

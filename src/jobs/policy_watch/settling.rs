@@ -18,7 +18,7 @@ pub(super) const SETTLE_TIME: Duration = Duration::from_millis(500);
 /// How many times as long somebody may have a file open without a change until that is told.
 pub(super) const MAX_SETTLE_FACTOR: u32 = 120;
 
-pub(super) type Read = Result<Sources, PolicyErrors>;
+pub(super) type ReadResult = Result<Sources, PolicyErrors>;
 
 /// Between two looks.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -27,25 +27,25 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// Those of [`Sources::read`]; `UNREADABLE` where somebody writes to it for longer than a minute.
-pub async fn read(directory: &Path) -> Read {
-    let begun = Instant::now();
+pub async fn read(directory: &Path) -> ReadResult {
+    let start = Instant::now();
     loop {
-        let marks = marks(directory);
-        if marks.values().all(Mark::is_old) && !is_written(directory) {
+        let stamps = file_stamps(directory);
+        if stamps.values().all(FileStamp::is_old) && !is_being_written(directory) {
             let read = Sources::read(directory);
-            if self::marks(directory) == marks {
+            if file_stamps(directory) == stamps {
                 return read;
             }
         }
-        if begun.elapsed() > SETTLE_TIME * MAX_SETTLE_FACTOR {
-            return Err(unsettled(directory));
+        if start.elapsed() > SETTLE_TIME * MAX_SETTLE_FACTOR {
+            return Err(not_settled(directory));
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
 /// What is said of a directory that never rests.
-pub(super) fn unsettled(directory: &Path) -> PolicyErrors {
+pub(super) fn not_settled(directory: &Path) -> PolicyErrors {
     PolicyError {
         file: directory.display().to_string(),
         line: 0,
@@ -59,13 +59,13 @@ pub(super) fn unsettled(directory: &Path) -> PolicyErrors {
 
 /// Which file it is, and when it changed last.
 #[derive(PartialEq, Eq)]
-struct Mark {
+struct FileStamp {
     number: (u64, u64),
     changed: std::time::SystemTime,
     size: u64,
 }
 
-impl Mark {
+impl FileStamp {
     #[cfg(unix)]
     fn of(found: &fs::Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
@@ -92,28 +92,28 @@ impl Mark {
 }
 
 /// The marks of the directories and files that a policy is read from.
-fn marks(directory: &Path) -> BTreeMap<PathBuf, Mark> {
-    let mut marks = BTreeMap::new();
-    each(directory, &mut |path, found| {
-        marks.insert(path, Mark::of(found));
+fn file_stamps(directory: &Path) -> BTreeMap<PathBuf, FileStamp> {
+    let mut stamps = BTreeMap::new();
+    for_each_file(directory, &mut |path, found| {
+        stamps.insert(path, FileStamp::of(found));
     });
-    marks
+    stamps
 }
 
 /// Goes through the directories and files that a policy is read from.
-fn each(directory: &Path, found: &mut impl FnMut(PathBuf, &fs::Metadata)) {
-    let mut open = vec![directory.to_owned()];
-    while let Some(at) = open.pop() {
-        if let Ok(metadata) = fs::metadata(&at) {
-            found(at.clone(), &metadata);
+fn for_each_file(directory: &Path, visit: &mut impl FnMut(PathBuf, &fs::Metadata)) {
+    let mut pending = vec![directory.to_owned()];
+    while let Some(path) = pending.pop() {
+        if let Ok(metadata) = fs::metadata(&path) {
+            visit(path.clone(), &metadata);
         }
-        let Ok(entries) = fs::read_dir(&at) else { continue };
+        let Ok(entries) = fs::read_dir(&path) else { continue };
         for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
             let Ok(metadata) = fs::metadata(&path) else { continue };
-            let counts = path.strip_prefix(directory).is_ok_and(Sources::counts);
-            match (counts, metadata.is_dir()) {
-                (true, true) => open.push(path),
-                (true, false) => found(path, &metadata),
+            let is_policy_file = path.strip_prefix(directory).is_ok_and(Sources::is_policy_file);
+            match (is_policy_file, metadata.is_dir()) {
+                (true, true) => pending.push(path),
+                (true, false) => visit(path, &metadata),
                 _ => {}
             }
         }
@@ -121,17 +121,18 @@ fn each(directory: &Path, found: &mut impl FnMut(PathBuf, &fs::Metadata)) {
 }
 
 /// Whether a process that can be looked at has a file of the policy open for writing.
-pub(super) fn is_written(directory: &Path) -> bool {
+pub(super) fn is_being_written(directory: &Path) -> bool {
     let mut files = BTreeSet::new();
-    each(directory, &mut |path, _| {
+    for_each_file(directory, &mut |path, _| {
         // A file may be a link to where it lies.
         files.extend(path.canonicalize());
     });
     let Ok(processes) = fs::read_dir("/proc") else { return false };
-    let numbered = |name: &std::ffi::OsStr| name.to_string_lossy().bytes().all(|byte| byte.is_ascii_digit());
+    let is_process_id =
+        |name: &std::ffi::OsStr| name.to_string_lossy().bytes().all(|byte| byte.is_ascii_digit());
     processes
         .filter_map(Result::ok)
-        .filter(|process| numbered(&process.file_name()))
+        .filter(|process| is_process_id(&process.file_name()))
         .any(|process| writes(&process.path(), &files).unwrap_or(false))
 }
 
@@ -161,13 +162,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("policy.csv");
         let open = fs::File::create(&path).unwrap();
-        assert!(is_written(directory.path()));
+        assert!(is_being_written(directory.path()));
         drop(open);
         let reading = fs::File::open(&path).unwrap();
-        assert!(!is_written(directory.path()));
+        assert!(!is_being_written(directory.path()));
         drop(reading);
         // What no policy is read from holds up none, such as the swap file of an editor.
         let _open = fs::File::create(directory.path().join(".policy.csv.swp")).unwrap();
-        assert!(!is_written(directory.path()));
+        assert!(!is_being_written(directory.path()));
     }
 }

@@ -12,7 +12,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{Link, make_link};
-use crate::domain::signups::validation::{blocked, published};
+use crate::domain::signups::validation::{find_text, is_blocked};
 use crate::{
     app::App,
     audit::{self, Author, RowFailures},
@@ -20,7 +20,7 @@ use crate::{
     base::{error::Error, i18n::LANGUAGES},
     domain::{
         consents::{self, OptInRequest},
-        mail_outbox::{self, NewMail, Turn},
+        mail_outbox::{self, NewMail, SendTime},
     },
     policy::Policy,
     registry::CONTACT,
@@ -36,20 +36,20 @@ const BY_MAIL: &str = "renewal mail";
 ///
 /// # Errors
 /// `INTERNAL` from the database.
-pub async fn ask_renewals(app: &App) -> Result<u64, Error> {
+pub async fn request_renewals(app: &App) -> Result<u64, Error> {
     if !app.pages.enabled {
         return Ok(0);
     }
     let policy = app.policy.current();
-    let asking: Vec<&str> = policy
+    let purposes: Vec<&str> = policy
         .purposes()
         .iter()
         .filter(|purpose| purpose.asks_renewal)
         .map(|purpose| purpose.code.as_str())
         .collect();
-    let (mut asked, mut after, mut failures) = (0, Uuid::nil(), RowFailures::default());
+    let (mut requested, mut after, mut failures) = (0, Uuid::nil(), RowFailures::default());
     loop {
-        let ids: Vec<Uuid> = due(app, &asking)
+        let ids: Vec<Uuid> = due_consents(app, &purposes)
             .select_only()
             .column(consent::Column::Id)
             .filter(consent::Column::Id.gt(after))
@@ -58,19 +58,20 @@ pub async fn ask_renewals(app: &App) -> Result<u64, Error> {
             .into_tuple()
             .all(&app.db.reader)
             .await?;
-        let Some(last) = ids.last() else { return failures.finish(asked) };
+        let Some(last) = ids.last() else { return failures.finish(requested) };
         after = *last;
         for id in ids {
-            let one = audit::with_retry(|| ask(app, &policy, &asking, id)).await.map(u64::from);
-            asked += failures.tolerate(app, "a renewal", id, one).await?;
+            let result =
+                audit::with_retry(|| request_renewal(app, &policy, &purposes, id)).await.map(u64::from);
+            requested += failures.tolerate(app, "a renewal", id, result).await?;
         }
     }
 }
 
 /// Consents of which a renewal is to be asked for.
-fn due(app: &App, asking: &[&str]) -> Select<consent::Entity> {
+fn due_consents(app: &App, purposes: &[&str]) -> Select<consent::Entity> {
     let now = app.now();
-    let asked = link::Entity::find()
+    let requested = link::Entity::find()
         .select_only()
         .column(link::Column::Id)
         .filter(
@@ -84,14 +85,14 @@ fn due(app: &App, asking: &[&str]) -> Select<consent::Entity> {
     consent::Entity::find()
         .filter(consent::Column::Status.eq(ConsentStatus::Granted))
         .filter(consent::Column::Channel.eq(Channel::Email))
-        .filter(consent::Column::PurposeCode.is_in(asking.iter().copied()))
+        .filter(consent::Column::PurposeCode.is_in(purposes.iter().copied()))
         .filter(consent::Column::ReviewDueAt.lte(now))
         .filter(consent::Column::ExpiresAt.gt(now))
-        .filter(Expr::exists(asked.into_query()).not())
+        .filter(Expr::exists(requested.into_query()).not())
 }
 
 /// Who sees a contact just where the purpose may be followed now.
-fn follower(app: &App, policy: &std::sync::Arc<Policy>, purpose: &str) -> Result<Actor, Error> {
+fn reader_for(app: &App, policy: &std::sync::Arc<Policy>, purpose: &str) -> Result<Actor, Error> {
     let credential = Credential {
         actor_id: "server".to_owned(),
         roles: Vec::new(),
@@ -103,21 +104,27 @@ fn follower(app: &App, policy: &std::sync::Arc<Policy>, purpose: &str) -> Result
     Actor::new(policy.clone(), &credential, Some(purpose), String::new())
 }
 
-async fn ask(app: &App, policy: &std::sync::Arc<Policy>, asking: &[&str], id: Uuid) -> Result<bool, Error> {
+async fn request_renewal(
+    app: &App,
+    policy: &std::sync::Arc<Policy>,
+    purposes: &[&str],
+    id: Uuid,
+) -> Result<bool, Error> {
     let Some(found) = consent::Entity::find_by_id(id).one(&app.db.reader).await? else { return Ok(false) };
     let mut tx = audit::begin(app, Author::command(app, "server", Some(&found.purpose_code))).await?;
     let contact = contact::Entity::find_by_id(found.contact_id).lock_exclusive().one(tx.connection()).await?;
     // Looked at again behind the lock of the contact.
-    let again = due(app, asking).filter(consent::Column::Id.eq(id)).one(tx.connection()).await?;
-    let (Some(contact), Some(row)) = (contact, again) else { return Ok(false) };
+    let still_due =
+        due_consents(app, purposes).filter(consent::Column::Id.eq(id)).one(tx.connection()).await?;
+    let (Some(contact), Some(row)) = (contact, still_due) else { return Ok(false) };
     let (Some(address), Some(key)) = (&contact.email, &contact.email_key) else { return Ok(false) };
     let bound = row.bound_address.as_ref().is_none_or(|bound| bound == key);
     let since = row.declared_at.unwrap_or(row.created_at);
-    let follower = follower(app, policy, &row.purpose_code)?;
-    let live = contact.state == ContactState::Active
+    let reader = reader_for(app, policy, &row.purpose_code)?;
+    let may_ask = contact.state == ContactState::Active
         && bound
-        && tx.can_see(&follower, &CONTACT, contact.id).await?
-        && !blocked(
+        && tx.can_see(&reader, &CONTACT, contact.id).await?
+        && !is_blocked(
             tx.connection(),
             (tx.existing_installation_keys().await?.as_ref(), tx.reader()),
             policy,
@@ -126,17 +133,18 @@ async fn ask(app: &App, policy: &std::sync::Arc<Policy>, asking: &[&str], id: Uu
             since,
         )
         .await?;
-    if !live {
+    if !may_ask {
         return Ok(false);
     }
-    let own = contact.language.as_deref();
-    let language = own.filter(|own| LANGUAGES.contains(own)).unwrap_or(&app.pages.language);
+    let own_language = contact.language.as_deref();
+    let language =
+        own_language.filter(|own_language| LANGUAGES.contains(own_language)).unwrap_or(&app.pages.language);
     let Some(current) = policy.current_text(&row.purpose_code, language) else { return Ok(false) };
-    let text = published(tx.connection(), &current.purpose, &current.language, &current.version).await?;
+    let text = find_text(tx.connection(), &current.purpose, &current.language, &current.version).await?;
     let Some(text) = text else { return Ok(false) };
-    let ring = tx.installation_keys().await?;
-    let turn = mail_outbox::turn(&tx, &app.pages, &ring, key, LinkKind::Renew).await?;
-    if !matches!(turn, Turn::At(_)) {
+    let installation_keys = tx.installation_keys().await?;
+    let send_time = mail_outbox::send_time(&tx, &app.pages, &installation_keys, key, LinkKind::Renew).await?;
+    if !matches!(send_time, SendTime::At(_)) {
         // Another consent of the person was asked for just now; this one's turn comes.
         return Ok(false);
     }
@@ -148,7 +156,7 @@ async fn ask(app: &App, policy: &std::sync::Arc<Policy>, asking: &[&str], id: Uu
     };
     // Asked once, so for as long as there is something to be renewed.
     let ends = row.expires_at.unwrap_or(tx.now() + app.pages.confirm_time());
-    let link_id = make_link(&mut tx, &ring, &link, key, ends).await?;
+    let link_id = make_link(&mut tx, &installation_keys, &link, key, ends).await?;
     let purposes = [row.purpose_code.clone()];
     let mail = NewMail {
         link_id,
@@ -159,15 +167,15 @@ async fn ask(app: &App, policy: &std::sync::Arc<Policy>, asking: &[&str], id: Uu
         language,
         purposes: &purposes,
     };
-    mail_outbox::queue(&mut tx, &app.pages, &ring, &mail, turn).await?;
-    let asked = OptInRequest {
+    mail_outbox::queue(&mut tx, &app.pages, &installation_keys, &mail, send_time).await?;
+    let requested = OptInRequest {
         purpose: &row.purpose_code,
         text: text.id,
         source: BY_MAIL,
         address,
         address_key: key,
     };
-    consents::request_opt_in(&mut tx, "askRenewal", &contact, &asked, None).await?;
+    consents::request_opt_in(&mut tx, "askRenewal", &contact, &requested, None).await?;
     tx.commit().await?;
     Ok(true)
 }
