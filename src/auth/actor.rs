@@ -57,17 +57,18 @@ impl Actor {
         requested: Option<&str>,
         request_id: String,
     ) -> Result<Self, Error> {
-        let known = |code: &String| policy.purpose(code).filter(|purpose| !purpose.is_group).cloned();
-        let permitted_purposes: Vec<Arc<PurposeDef>> = credential.purposes.iter().filter_map(known).collect();
+        let resolve = |code: &String| policy.purpose(code).filter(|purpose| !purpose.is_group).cloned();
+        let permitted_purposes: Vec<Arc<PurposeDef>> =
+            credential.purposes.iter().filter_map(resolve).collect();
         let purpose = match requested {
             Some(code) => {
                 Some(permitted_purposes.iter().find(|purpose| purpose.code == code).cloned().ok_or_else(
                     || {
                         // The bearer may know what the credential permits.
-                        let known: Vec<&str> =
+                        let codes: Vec<&str> =
                             permitted_purposes.iter().map(|purpose| purpose.code.as_str()).collect();
                         let message =
-                            format!("this purpose is not permitted; permitted are: {}", known.join(", "));
+                            format!("this purpose is not permitted; permitted are: {}", codes.join(", "));
                         Error::new(Code::PurposeNotPermitted, message)
                     },
                 )?)
@@ -92,7 +93,7 @@ impl Actor {
             }
         };
         // A credential in the data-subject role that belongs to no particular person sees no rows.
-        let subject = policy.role_of_subjects().filter(|role| roles.iter().any(|own| own == role));
+        let subject = policy.role_of_subjects().filter(|role| roles.iter().any(|held| held == role));
         let subject = subject.map(|_| Arc::from([Uuid::nil()]));
         Ok(Self {
             id: credential.actor_id.clone(),

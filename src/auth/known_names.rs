@@ -30,12 +30,12 @@ impl Actor {
 
     /// `BAD_USER_INPUT` for an unknown purpose; the message lists the purposes that the caller may know, including
     /// groups if the argument accepts them.
-    pub fn unknown_purpose(&self, given: &str, groups: bool) -> Error {
-        Error::bad_input(unknown("purpose", given, &self.known_purposes(groups)))
+    pub fn unknown_purpose(&self, name: &str, groups: bool) -> Error {
+        Error::bad_input(unknown("purpose", name, &self.known_purposes(groups)))
     }
 
     /// `BAD_USER_INPUT` for an unknown role; the message lists the roles that the caller may know.
-    pub fn unknown_role(&self, given: &str) -> Error {
-        Error::bad_input(unknown("role", given, &self.known_roles()))
+    pub fn unknown_role(&self, name: &str) -> Error {
+        Error::bad_input(unknown("role", name, &self.known_roles()))
     }
 }

@@ -10,12 +10,12 @@ fn is_border(c: char) -> bool {
     matches!(c, ',' | ';' | '\t' | '\n' | '\r' | '|')
 }
 
-/// Calls `place` with each character of `cell`. The second argument is `Some` if the character would begin a formula,
+/// Calls `visit` with each character of `cell`. The second argument is `Some` if the character would begin a formula,
 /// and says whether an apostrophe precedes it.
-fn each_character(cell: &str, mut place: impl FnMut(char, Option<bool>)) {
+fn each_character(cell: &str, mut visit: impl FnMut(char, Option<bool>)) {
     let (mut starts, mut apostrophe) = (true, false);
     for c in cell.chars() {
-        place(c, (starts && begins_formula(c)).then_some(apostrophe));
+        visit(c, (starts && begins_formula(c)).then_some(apostrophe));
         starts = is_border(c) || (starts && matches!(c, ' ' | '"' | '\''));
         apostrophe = c == '\'';
     }

@@ -332,10 +332,10 @@ mod tests {
         let table =
             include_str!("../../docs/reference.md").split("| code | meaning |\n|---|---|\n").nth(1).unwrap();
         let rows = table.lines().take_while(|line| line.starts_with('|'));
-        let told: Vec<&str> =
+        let documented: Vec<&str> =
             rows.flat_map(|row| row.split('|').nth(1).unwrap().split(',')).map(str::trim).collect();
         let codes: Vec<&str> = Code::ALL.into_iter().map(Code::as_str).collect();
-        assert!(codes.iter().all(|code| told.contains(code)), "{told:?}");
-        assert!(told.iter().all(|code| codes.contains(code)), "{told:?}");
+        assert!(codes.iter().all(|code| documented.contains(code)), "{documented:?}");
+        assert!(documented.iter().all(|code| codes.contains(code)), "{documented:?}");
     }
 }

@@ -39,20 +39,20 @@ impl MessageCatalog {
     /// # Errors
     /// `INTERNAL` if the text does not exist or lacks an argument.
     pub fn text(&self, language: &str, key: &str, arguments: &[(&str, &str)]) -> Result<String, Error> {
-        let fault = || Error::internal("a text that is not there");
+        let missing_text = || Error::internal("a text that is not there");
         let read = self.read.get_or_init(|| {
             Some(Read { german: bundle("de", self.german)?, english: bundle("en", self.english)? })
         });
-        let read = read.as_ref().ok_or_else(fault)?;
+        let read = read.as_ref().ok_or_else(missing_text)?;
         let bundle = if language == "en" { &read.english } else { &read.german };
-        let pattern = bundle.get_message(key).and_then(|message| message.value()).ok_or_else(fault)?;
-        let mut given = FluentArgs::new();
+        let pattern = bundle.get_message(key).and_then(|message| message.value()).ok_or_else(missing_text)?;
+        let mut values = FluentArgs::new();
         for (name, value) in arguments {
-            given.set(*name, *value);
+            values.set(*name, *value);
         }
         let mut errors = Vec::new();
-        let text = bundle.format_pattern(pattern, Some(&given), &mut errors).into_owned();
-        if errors.is_empty() { Ok(text) } else { Err(fault()) }
+        let text = bundle.format_pattern(pattern, Some(&values), &mut errors).into_owned();
+        if errors.is_empty() { Ok(text) } else { Err(missing_text()) }
     }
 }
 
@@ -86,11 +86,11 @@ mod tests {
             }
             for (_, argument) in line.split("{ $").zip(line.split("{ $").skip(1)) {
                 let name = argument.split([' ', '}']).next().unwrap().to_owned();
-                let known = keys.get_mut(&key).unwrap();
-                if !known.contains(&name) {
-                    known.push(name);
+                let arguments_of_key = keys.get_mut(&key).unwrap();
+                if !arguments_of_key.contains(&name) {
+                    arguments_of_key.push(name);
                 }
-                known.sort();
+                arguments_of_key.sort();
             }
         }
         keys
@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(title("fr"), title("de"));
         assert!(MAILS.text("en", "no-such-text", &[]).is_err());
         assert!(MAILS.text("en", "confirm-asked", &[]).is_err());
-        let told = MAILS.text("en", "confirm-asked", &[("controller", "Example { $x }")]).unwrap();
-        assert!(told.contains("Example { $x }"), "{told}");
+        let rendered = MAILS.text("en", "confirm-asked", &[("controller", "Example { $x }")]).unwrap();
+        assert!(rendered.contains("Example { $x }"), "{rendered}");
     }
 }

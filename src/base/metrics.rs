@@ -119,8 +119,8 @@ impl Drop for OperationTimer {
 
 /// Counts the field decisions of one operation.
 pub fn count_decisions(allowed: u64, denied: usize, masked: usize) {
-    let known = [("allowed", allowed), ("denied", denied as u64), ("masked", masked as u64)];
-    for (outcome, number) in known.into_iter().filter(|(_, number)| *number > 0) {
+    let counts = [("allowed", allowed), ("denied", denied as u64), ("masked", masked as u64)];
+    for (outcome, number) in counts.into_iter().filter(|(_, number)| *number > 0) {
         counter!(DECISIONS, "outcome" => outcome).increment(number);
     }
 }

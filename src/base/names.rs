@@ -8,37 +8,39 @@ const MAX_NAME_BYTES: usize = 128;
 const MIN_SIMILARITY: f64 = 0.85;
 
 /// Formats `names` as a list for a message.
-pub fn listed<S: AsRef<str>>(names: &[S]) -> String {
-    let mut listed: Vec<String> =
+pub fn format_list<S: AsRef<str>>(names: &[S]) -> String {
+    let mut format_list: Vec<String> =
         names.iter().take(MAX_LISTED_NAMES).map(|name| format!("`{}`", name.as_ref())).collect();
     if names.len() > MAX_LISTED_NAMES {
-        listed.push("others".to_owned());
+        format_list.push("others".to_owned());
     }
-    listed.join(", ")
+    format_list.join(", ")
 }
 
-/// The message for an unknown `kind` called `given`, with the closest of the `known` names or all of them. A name
+/// The message for an unknown `kind` called `name`, with the closest of the `candidates` names or all of them. A name
 /// that resembles none of them may be a value in the wrong place, so it is not repeated.
-pub fn unknown<S: AsRef<str>>(kind: &str, given: &str, known: &[S]) -> String {
-    match closest(given, known) {
-        Some(meant) if is_code(given) => format!("there is no {kind} `{given}`; did you mean `{meant}`?"),
-        Some(meant) => format!("there is no such {kind}; did you mean `{meant}`?"),
-        None if known.is_empty() => format!("there is no such {kind}"),
-        None => format!("there is no such {kind}; expected one of {}", listed(known)),
+pub fn unknown<S: AsRef<str>>(kind: &str, name: &str, candidates: &[S]) -> String {
+    match closest(name, candidates) {
+        Some(suggestion) if is_code(name) => {
+            format!("there is no {kind} `{name}`; did you mean `{suggestion}`?")
+        }
+        Some(suggestion) => format!("there is no such {kind}; did you mean `{suggestion}`?"),
+        None if candidates.is_empty() => format!("there is no such {kind}"),
+        None => format!("there is no such {kind}; expected one of {}", format_list(candidates)),
     }
 }
 
-/// The name in `known` most similar to `given`, if any is similar enough.
-pub fn closest<'k, S: AsRef<str>>(given: &str, known: &'k [S]) -> Option<&'k str> {
-    if given.len() > MAX_NAME_BYTES {
+/// The name in `candidates` most similar to `name`, if any is similar enough.
+pub fn closest<'k, S: AsRef<str>>(name: &str, candidates: &'k [S]) -> Option<&'k str> {
+    if name.len() > MAX_NAME_BYTES {
         return None;
     }
-    let given = given.to_lowercase();
-    let like = known.iter().map(|known| {
-        let known = known.as_ref();
-        (strsim::jaro_winkler(&given, &known.to_lowercase()), known)
+    let name = name.to_lowercase();
+    let scored = candidates.iter().map(|candidate| {
+        let candidate = candidate.as_ref();
+        (strsim::jaro_winkler(&name, &candidate.to_lowercase()), candidate)
     });
-    let best = like.max_by(|left, right| left.0.total_cmp(&right.0))?;
+    let best = scored.max_by(|left, right| left.0.total_cmp(&right.0))?;
     (best.0 >= MIN_SIMILARITY).then_some(best.1)
 }
 
@@ -96,6 +98,6 @@ mod tests {
     #[test]
     fn long_lists_end() {
         let many: Vec<String> = (0..50).map(|number| format!("n{number}")).collect();
-        assert!(listed(&many).ends_with("`n29`, others"));
+        assert!(format_list(&many).ends_with("`n29`, others"));
     }
 }

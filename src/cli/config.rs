@@ -34,9 +34,9 @@ pub(crate) enum ConfigCommand {
 pub(crate) async fn run(config: &Config, command: &ConfigCommand) -> Result<(), CliError> {
     match *command {
         ConfigCommand::Default => print(DEFAULTS),
-        ConfigCommand::Print { format: ListFormat::Text } => print(&config.shown()),
+        ConfigCommand::Print { format: ListFormat::Text } => print(&config.to_toml()),
         ConfigCommand::Print { format: ListFormat::Json } => {
-            print(&(serde_json::to_string_pretty(&config.described())? + "\n"))
+            print(&(serde_json::to_string_pretty(&config.to_json())? + "\n"))
         }
         ConfigCommand::Check { online } => {
             for warning in config.warnings() {

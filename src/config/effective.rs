@@ -34,7 +34,7 @@ fn gather(key: &str, value: Value, entries: &mut Vec<(String, Value)>) {
 
 impl Config {
     /// The effective configuration as TOML, one key per line with its value and source.
-    pub fn shown(&self) -> String {
+    pub fn to_toml(&self) -> String {
         let mut out = String::new();
         for (key, value) in entries(self) {
             let source = self.sources.source(&key);
@@ -50,12 +50,12 @@ impl Config {
 
 impl Config {
     /// The effective configuration as JSON: value and source of each key.
-    pub fn described(&self) -> Value {
-        let told = entries(self).into_iter().map(|(key, value)| {
+    pub fn to_json(&self) -> Value {
+        let described = entries(self).into_iter().map(|(key, value)| {
             let source = (!value.is_null()).then(|| self.sources.source(&key));
             (key, serde_json::json!({ "value": value, "source": source }))
         });
-        Value::Object(told.collect())
+        Value::Object(described.collect())
     }
 }
 
@@ -89,10 +89,10 @@ mod tests {
         // A key that is set shows the default; one that is commented out has none.
         let mut keys: Vec<(String, bool)> =
             entries(&config).into_iter().map(|(key, value)| (key, value.is_null())).collect();
-        let mut told = keys_of_file();
+        let mut documented = keys_of_file();
         keys.sort();
-        told.sort();
-        assert_eq!(told, keys, "src/config/default.toml must give every key, and no other");
+        documented.sort();
+        assert_eq!(documented, keys, "src/config/default.toml must give every key, and no other");
         // Each key is explained: a comment precedes it, or precedes the key before it in the same paragraph.
         for paragraph in DEFAULTS.split("\n\n").filter(|paragraph| paragraph.contains(" = ")) {
             assert!(paragraph.trim_start_matches(|c| c != '#').starts_with("# "), "{paragraph}");
@@ -108,7 +108,7 @@ mod tests {
         let key = ("secrets.master_key".to_owned(), "ab".repeat(32));
         let flags = Flags { listen: Some("127.0.0.1:3".to_owned()), ..Flags::default() };
         let config = Config::from_sources(Some(file.path()), vec![key], &flags, |_| Vec::new()).unwrap();
-        let shown = config.shown();
+        let shown = config.to_toml();
         for line in [
             "server.listen = \"127.0.0.1:3\"  # flag",
             "server.cors_origins = [\"https://crm.example\"]  # file",
@@ -118,7 +118,7 @@ mod tests {
             "secrets.token = \"***\"  # file",
             "# policy.dir is not set",
         ] {
-            assert!(shown.lines().any(|told| told == line), "{line}\n{shown}");
+            assert!(shown.lines().any(|shown_line| shown_line == line), "{line}\n{shown}");
         }
         for secret in ["hunter2", "abab", "hush", "171"] {
             assert!(!shown.contains(secret), "{secret}\n{shown}");

@@ -11,18 +11,18 @@ use super::{redacted::has_password, settings::Config};
 impl Config {
     /// Errors in addresses that their types do not catch.
     pub(super) fn check_addresses(&self) -> Vec<String> {
-        let mut faults = Vec::new();
+        let mut errors = Vec::new();
         for (index, origin) in self.server.cors_origins.iter().enumerate() {
             if !is_origin(origin) {
                 let text = "must be an origin as browsers send it, e.g. https://crm.example: https (http for this machine \
                             alone), no path, lower case, no `*`";
-                faults.push(format!("`server.cors_origins.{index}` {text}"));
+                errors.push(format!("`server.cors_origins.{index}` {text}"));
             }
         }
         if self.management.listen.is_some_and(|listen| listen == self.server.listen && listen.port() != 0) {
-            faults.push("`management.listen` must not be `server.listen`".to_owned());
+            errors.push("`management.listen` must not be `server.listen`".to_owned());
         }
-        faults
+        errors
     }
 
     /// Why a server for real data refuses to start with these settings; each message names the key and the remedy.

@@ -9,7 +9,7 @@ use figment::{
 };
 
 use super::{
-    faults::{self, Lines, Place},
+    errors::{self, ErrorLocator, Lines},
     oidc,
     settings::{Config, SEVERAL_HOSTS, names_several_hosts},
 };
@@ -83,17 +83,19 @@ impl Config {
             sources.note("policy.dir", "flag");
             figment = figment.merge(("policy.dir", dir));
         }
-        let place = Place { lines: &lines, sources: &sources };
-        let mut extracted = faults::extract(&figment, &place);
-        let Some(mut config) = extracted.config.take() else { return Err(faults::told(extracted.faults)) };
+        let locator = ErrorLocator { lines: &lines, sources: &sources };
+        let mut extracted = errors::extract(&figment, &locator);
+        let Some(mut config) = extracted.config.take() else {
+            return Err(errors::format_errors(extracted.errors));
+        };
         config.sources = sources.clone();
         let (read, unread) = config.secrets.read_files();
         let found = [unread, config.check(), more(&config)].concat();
-        let found: Vec<String> = found.into_iter().filter(|fault| !extracted.follows(fault)).collect();
-        let mut faults = extracted.faults;
-        faults.extend(found.into_iter().map(|fault| place.of(fault)));
-        if !faults.is_empty() {
-            return Err(faults::told(faults));
+        let found: Vec<String> = found.into_iter().filter(|error| !extracted.is_consequence(error)).collect();
+        let mut errors = extracted.errors;
+        errors.extend(found.into_iter().map(|error| locator.locate(error)));
+        if !errors.is_empty() {
+            return Err(errors::format_errors(errors));
         }
         for key in read {
             config.sources.note(key, "file of its own");
@@ -103,16 +105,16 @@ impl Config {
 
     /// Checks what types cannot express.
     fn check(&self) -> Vec<String> {
-        let mut faults = Vec::new();
+        let mut errors = Vec::new();
         let mut wrong = |is_wrong: bool, text: &str| {
             if is_wrong {
-                faults.push(text.to_owned());
+                errors.push(text.to_owned());
             }
         };
         let database = &self.database;
         let postgres = |url: &str| url.starts_with("postgres://") || url.starts_with("postgresql://");
-        let known = database.url.starts_with("sqlite:") || postgres(&database.url);
-        wrong(!known, "`database.url` must begin with sqlite:// or postgres://");
+        let is_supported = database.url.starts_with("sqlite:") || postgres(&database.url);
+        wrong(!is_supported, "`database.url` must begin with sqlite:// or postgres://");
         let file = database.url.strip_prefix("sqlite:").map(|file| file.strip_prefix("//").unwrap_or(file));
         wrong(
             file.is_some_and(|file| file.is_empty() || file.starts_with('?')),
@@ -125,7 +127,7 @@ impl Config {
         wrong(reader.is_some_and(names_several_hosts), &format!("`database.reader_url` {SEVERAL_HOSTS}"));
         wrong(reader.is_some_and(|url| !postgres(url)), "`database.reader_url` must begin with postgres://");
         wrong(
-            reader.is_some_and(postgres) && known && !postgres(&database.url),
+            reader.is_some_and(postgres) && is_supported && !postgres(&database.url),
             "`database.reader_url` is for PostgreSQL, and `database.url` is not",
         );
         wrong(
@@ -140,13 +142,13 @@ impl Config {
             !self.oidc.is_empty() && self.secrets.actor_key.is_none(),
             "`secrets.actor_key` must be set where `oidc` is; make one with `zweck keys generate` and never change it",
         );
-        faults.extend(self.pages.check());
-        faults.extend(self.recipients.check().err());
-        faults.extend(self.mail.check(&self.pages));
-        faults.extend(oidc::check(&self.oidc));
-        faults.extend(self.limits.check());
-        faults.extend(self.check_addresses());
-        faults
+        errors.extend(self.pages.check());
+        errors.extend(self.recipients.check().err());
+        errors.extend(self.mail.check(&self.pages));
+        errors.extend(oidc::check(&self.oidc));
+        errors.extend(self.limits.check());
+        errors.extend(self.check_addresses());
+        errors
     }
 }
 
@@ -165,7 +167,7 @@ fn sources_of(file: Option<&Path>, figment: &Figment) -> ValueSources {
 /// key without a default is text as it stands: a key or password made of digits is not a number.
 fn from_text(key: &str, value: String) -> Value {
     use serde_json::Value as Json;
-    let default = effective::entries(&Config::default()).into_iter().find(|(known, _)| known == key);
+    let default = effective::entries(&Config::default()).into_iter().find(|(name, _)| name == key);
     match default.map(|(_, default)| default) {
         Some(Json::Number(_)) => value.parse::<u64>().map_or_else(|_| Value::from(value), Value::from),
         Some(Json::Bool(_)) => value.parse::<bool>().map_or_else(|_| Value::from(value), Value::from),
@@ -264,7 +266,7 @@ mod tests {
     #[test]
     fn issuers_that_are_wrong_are_refused() {
         let key = "12".repeat(32);
-        let fault =
+        let load_error =
             |toml: &str| read(toml, &[("secrets.actor_key", key.as_str())], &Flags::default()).unwrap_err();
         assert!(load(STAFF).unwrap_err().contains("secrets.actor_key"));
         for (more, named) in [
@@ -283,7 +285,7 @@ mod tests {
             ("purposes_claim = \"a..b\"", "oidc.staff.purposes_claim"),
             ("hunter2 = 1", "oidc.staff.hunter2"),
         ] {
-            let error = fault(&format!("{STAFF}{more}\n"));
+            let error = load_error(&format!("{STAFF}{more}\n"));
             assert!(error.contains(named), "{more}: {error}");
             assert!(!error.contains("hunter2") || more.starts_with("hunter2"), "{error}");
         }
@@ -296,11 +298,11 @@ mod tests {
             ("oidc.staff", "oidc.Staff", "the name of an `oidc` section"),
             ("issuer = \"https://login.example.com\"", "", "oidc.staff"),
         ] {
-            let error = fault(&STAFF.replace(from, to));
+            let error = load_error(&STAFF.replace(from, to));
             assert!(error.contains(named), "{to}: {error}");
         }
         let twice = format!("{STAFF}{}", STAFF.replace("oidc.staff", "oidc.other"));
-        assert!(fault(&twice).contains("stands in another section"));
+        assert!(load_error(&twice).contains("stands in another section"));
     }
 
     #[test]

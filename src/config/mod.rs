@@ -8,7 +8,7 @@
 //! only follow from a reported one are suppressed.
 
 mod effective;
-mod faults;
+mod errors;
 mod hardening;
 mod load;
 pub mod oidc;

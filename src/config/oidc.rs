@@ -219,21 +219,23 @@ pub fn is_trustworthy(url: &str) -> bool {
 
 /// Errors in the issuer sections; messages name the key, never its value.
 pub(super) fn check(issuers: &BTreeMap<String, Issuer>) -> Vec<String> {
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     for (name, issuer) in issuers {
         let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if name.is_empty() || name.len() > 32 || !name.bytes().all(named) {
-            faults.push(
+            errors.push(
                 "the name of an `oidc` section must be 1 to 32 small letters, digits and hyphens".to_owned(),
             );
         }
-        faults.extend(issuer.check().into_iter().map(|(key, what)| format!("`oidc.{name}.{key}` {what}")));
+        errors.extend(
+            issuer.check().into_iter().map(|(key, message)| format!("`oidc.{name}.{key}` {message}")),
+        );
         let same = issuers.values().filter(|other| other.issuer == issuer.issuer).count();
         if same > 1 {
-            faults.push(format!("`oidc.{name}.issuer` stands in another section too"));
+            errors.push(format!("`oidc.{name}.issuer` stands in another section too"));
         }
     }
-    faults
+    errors
 }
 
 impl Issuer {
@@ -244,7 +246,7 @@ impl Issuer {
         let mapped = |map: &BTreeMap<String, Vec<String>>| {
             !map.is_empty() && map.values().all(|names| !names.is_empty() && !blank(names))
         };
-        let faults = [
+        let errors = [
             (!is_trustworthy(&self.issuer) || !plain(&self.issuer), "issuer", address),
             (
                 self.audience.is_empty() || blank(&self.audience),
@@ -274,7 +276,7 @@ impl Issuer {
             (!mapped(&self.roles), "roles", "must map values to roles"),
             (!mapped(&self.purposes), "purposes", "must map values to purposes"),
         ];
-        faults.into_iter().filter(|(wrong, ..)| *wrong).map(|(_, key, what)| (key, what)).collect()
+        errors.into_iter().filter(|(wrong, ..)| *wrong).map(|(_, key, message)| (key, message)).collect()
     }
 }
 

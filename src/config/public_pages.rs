@@ -90,19 +90,19 @@ impl PublicPages {
     }
 
     pub(super) fn check(&self) -> Vec<String> {
-        let mut faults = Vec::new();
+        let mut errors = Vec::new();
         if let Some(url) = &self.public_url
             && !is_base(url)
         {
             let text = "must be the address of this server for persons, e.g. https://crm.example: https (http for this machine \
                         alone), no path, no slash at the end";
-            faults.push(format!("`pages.public_url` {text}"));
+            errors.push(format!("`pages.public_url` {text}"));
         }
         if self.public_url.as_ref().is_some_and(|url| url.len() > MAX_URL_CHARS) {
-            faults.push(format!("`pages.public_url` must have at most {MAX_URL_CHARS} characters"));
+            errors.push(format!("`pages.public_url` must have at most {MAX_URL_CHARS} characters"));
         }
         if !LANGUAGES.contains(&self.language.as_str()) {
-            faults.push(format!("`pages.language` must be one of {}", LANGUAGES.join(", ")));
+            errors.push(format!("`pages.language` must be one of {}", LANGUAGES.join(", ")));
         }
         if self.enabled {
             let needed = [
@@ -111,7 +111,7 @@ impl PublicPages {
                 ("controller_contact", self.controller_contact.is_some()),
             ];
             let missing = needed.into_iter().filter(|(_, there)| !there);
-            faults.extend(
+            errors.extend(
                 missing.map(|(key, _)| format!("`pages.{key}` must be set where `pages.enabled` is")),
             );
         }
@@ -124,17 +124,17 @@ impl PublicPages {
         ];
         for (key, value, least, most) in bounds {
             if !(least..=most).contains(&value) {
-                faults.push(format!("`pages.{key}` must be between {least} and {most}"));
+                errors.push(format!("`pages.{key}` must be between {least} and {most}"));
             }
         }
         if self.unconfirmed_time() < self.confirm_time() {
-            faults.push("`pages.unconfirmed_days` must not end before `pages.confirm_hours`".to_owned());
+            errors.push("`pages.unconfirmed_days` must not end before `pages.confirm_hours`".to_owned());
         }
         if self.unconfirmed_time() < self.mail_time() {
             // The record of a mail is deleted with the sign-up it was sent for.
-            faults.push("`pages.mail_hours` must not be longer than `pages.unconfirmed_days`".to_owned());
+            errors.push("`pages.mail_hours` must not be longer than `pages.unconfirmed_days`".to_owned());
         }
-        faults
+        errors
     }
 }
 
@@ -174,15 +174,15 @@ impl fmt::Debug for Mail {
 
 impl Mail {
     pub(super) fn check(&self, pages: &PublicPages) -> Vec<String> {
-        let mut faults = Vec::new();
+        let mut errors = Vec::new();
         if self.url.is_some() != self.from.is_some() {
-            faults.push("`mail.url` and `mail.from` go together".to_owned());
+            errors.push("`mail.url` and `mail.from` go together".to_owned());
         }
         if pages.enabled && self.url.is_none() {
-            faults
+            errors
                 .push("`mail.url` must be set where `pages.enabled` is: pages send links by mail".to_owned());
         }
-        faults
+        errors
     }
 }
 

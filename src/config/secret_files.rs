@@ -16,15 +16,15 @@ impl Secrets {
                 from_file("previous_master_key", previous_master_key, previous_master_key_file.as_deref()),
             ),
         ];
-        let (mut keys, mut faults) = (Vec::new(), Vec::new());
+        let (mut keys, mut errors) = (Vec::new(), Vec::new());
         for (key, read) in read {
             match read {
                 Ok(true) => keys.push(key),
                 Ok(false) => {}
-                Err(fault) => faults.push(fault),
+                Err(error) => errors.push(error),
             }
         }
-        (keys, faults)
+        (keys, errors)
     }
 }
 

@@ -18,8 +18,8 @@ impl ValueSources {
     /// `default`, `file`, `environment`, `flag`, or `file of its own`.
     pub fn source(&self, key: &str) -> &'static str {
         // Issuer sections have no defaults, so their values were given.
-        let given = if key.starts_with("oidc.") { "file or environment" } else { "default" };
-        self.sources.get(key).copied().unwrap_or(given)
+        let fallback = if key.starts_with("oidc.") { "file or environment" } else { "default" };
+        self.sources.get(key).copied().unwrap_or(fallback)
     }
 
     /// Whether the value of `key` comes from the file and is not overridden.

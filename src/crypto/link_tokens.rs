@@ -65,7 +65,7 @@ impl Mailbox {
     /// The keys cannot be derived.
     pub fn is(&self, installation_keys: &InstallationKeys, key: &str) -> Result<bool, Error> {
         match self {
-            Self::Key(own) => Ok(own == key),
+            Self::Key(stored) => Ok(stored == key),
             Self::Digest(digest) => Ok(short_digest(installation_keys, key)? == *digest),
         }
     }
@@ -263,12 +263,12 @@ mod tests {
 
     #[test]
     fn mailed_links_can_be_made_again_and_tell_nothing() {
-        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let token = one_time_token(&ring(1), one).unwrap();
-        assert_eq!(one_time_token(&ring(1), one).unwrap(), token);
+        let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let token = one_time_token(&ring(1), first).unwrap();
+        assert_eq!(one_time_token(&ring(1), first).unwrap(), token);
         assert!(is_one_time_token(&token));
-        assert_ne!(one_time_token(&ring(1), other).unwrap(), token);
-        assert_ne!(one_time_token(&ring(2), one).unwrap(), token);
+        assert_ne!(one_time_token(&ring(1), second).unwrap(), token);
+        assert_ne!(one_time_token(&ring(2), first).unwrap(), token);
         assert_eq!(hash(&token).len(), 64);
         assert_eq!(open_preference(&ring(1), &token), None);
     }

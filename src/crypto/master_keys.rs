@@ -92,7 +92,7 @@ impl MasterKeys {
     /// # Errors
     /// Those of [`MasterKeys::derive`].
     pub fn names(&self) -> Result<Vec<String>, Error> {
-        self.known().map(key_id).collect()
+        self.all().map(key_id).collect()
     }
 
     /// The keys for a usage under every known master key except the one that [`MasterKeys::derive`] uses.
@@ -101,16 +101,16 @@ impl MasterKeys {
     /// Those of [`MasterKeys::derive`].
     pub fn derive_others(&self, usage: &str) -> Result<Vec<[u8; 32]>, Error> {
         let present = self.present();
-        self.known().filter(|master| *master != present).map(|master| derive(master, usage)).collect()
+        self.all().filter(|master| *master != present).map(|master| derive(master, usage)).collect()
     }
 
     /// The key for a usage under the master key with the given id, if it is known.
     ///
     /// # Errors
     /// Those of [`MasterKeys::derive`].
-    pub fn derive_under(&self, name_of_master: &str, usage: &str) -> Result<Option<[u8; 32]>, Error> {
-        for master in self.known() {
-            if key_id(master)? == name_of_master {
+    pub fn derive_under(&self, master_id: &str, usage: &str) -> Result<Option<[u8; 32]>, Error> {
+        for master in self.all() {
+            if key_id(master)? == master_id {
                 return derive(master, usage).map(Some);
             }
         }
@@ -121,9 +121,9 @@ impl MasterKeys {
     ///
     /// # Errors
     /// Those of [`MasterKeys::derive`].
-    pub fn set_in_use(&self, name_of_master: &str) -> Result<bool, Error> {
+    pub fn set_in_use(&self, master_id: &str) -> Result<bool, Error> {
         let names = self.names()?;
-        let index = names.iter().position(|known| known == name_of_master);
+        let index = names.iter().position(|id| id == master_id);
         self.state.in_use.store(index.unwrap_or(UNKNOWN_INDEX), Ordering::SeqCst);
         self.state.in_doubt.store(false, Ordering::SeqCst);
         Ok(index.is_some())
@@ -144,13 +144,13 @@ impl MasterKeys {
         self.state.in_doubt.load(Ordering::SeqCst)
     }
 
-    fn known(&self) -> impl Iterator<Item = &[u8; 32]> {
+    fn all(&self) -> impl Iterator<Item = &[u8; 32]> {
         std::iter::once(&self.configured).chain(self.earlier.iter())
     }
 
     fn present(&self) -> &[u8; 32] {
         let index = self.state.in_use.load(Ordering::SeqCst);
-        self.known().nth(index).unwrap_or(&self.configured)
+        self.all().nth(index).unwrap_or(&self.configured)
     }
 }
 

@@ -62,7 +62,7 @@ struct Generation {
 /// Seals the values of one transaction.
 pub struct Sealer {
     keys: MasterKeys,
-    known: HashMap<(Uuid, String), Generation>,
+    loaded: HashMap<(Uuid, String), Generation>,
     fresh: Vec<ActiveModel>,
     /// The key that wraps new keys; the database rejects them if another master key is in use by then.
     wrapping: Option<Wrapping>,
@@ -75,8 +75,8 @@ pub struct Sealer {
 impl Sealer {
     /// A sealer without any keys.
     pub fn new(keys: &MasterKeys) -> Self {
-        let (known, fresh, wrapping) = (HashMap::new(), Vec::new(), None);
-        Self { keys: keys.clone(), known, fresh, wrapping, new: HashSet::new(), absent: HashSet::new() }
+        let (loaded, fresh, wrapping) = (HashMap::new(), Vec::new(), None);
+        Self { keys: keys.clone(), loaded, fresh, wrapping, new: HashSet::new(), absent: HashSet::new() }
     }
 
     /// Notes that `subject` is created in this transaction.
@@ -89,7 +89,7 @@ impl Sealer {
     /// # Errors
     /// `INTERNAL` if the derivation fails.
     pub fn add_known(&mut self, row: &subject_key::Model) -> Result<(), Error> {
-        if let Entry::Vacant(vacant) = self.known.entry((row.subject_id, row.category.clone()))
+        if let Entry::Vacant(vacant) = self.loaded.entry((row.subject_id, row.category.clone()))
             && let Some(key) = unwrap(&self.keys, row)?
         {
             vacant.insert(Generation { key, number: row.generation });
@@ -148,7 +148,7 @@ impl Sealer {
 
     /// Categories whose key of `subject` is not known yet.
     fn missing(&self, subject: Uuid, parts: &BTreeMap<&'static str, Vec<u8>>) -> Vec<&'static str> {
-        let unknown = |part: &&'static str| !self.known.contains_key(&(subject, (*part).to_owned()));
+        let unknown = |part: &&'static str| !self.loaded.contains_key(&(subject, (*part).to_owned()));
         parts.keys().copied().filter(unknown).collect()
     }
 
@@ -165,7 +165,7 @@ impl Sealer {
     ) -> Result<String, Error> {
         let mut sealed = BTreeMap::new();
         for (category, plain) in parts {
-            let key = self.known.get(&(subject, (*category).to_owned()));
+            let key = self.loaded.get(&(subject, (*category).to_owned()));
             let key = key.ok_or_else(|| Error::internal("a subject key is missing"))?;
             let text = seal(&key.key, &context(id, category), plain)?;
             sealed.insert(category, key.prefix(text));
@@ -181,13 +181,13 @@ impl Sealer {
         subject: Uuid,
         categories: &[&'static str],
     ) -> Result<(), Error> {
-        let asked = categories.iter().copied().filter(|category| self.may_have(subject, category));
-        let asked: Vec<&str> = asked.collect();
+        let queried = categories.iter().copied().filter(|category| self.may_have(subject, category));
+        let queried: Vec<&str> = queried.collect();
         let of_subject = Entity::find()
             .filter(Column::SubjectId.eq(subject))
-            .filter(Column::Category.is_in(asked.iter().copied()))
+            .filter(Column::Category.is_in(queried.iter().copied()))
             .order_by_asc(Column::Generation);
-        let stored = match asked.is_empty() {
+        let stored = match queried.is_empty() {
             true => Vec::new(),
             false => of_subject.all(connection).await?,
         };
@@ -196,7 +196,7 @@ impl Sealer {
             next.insert(row.category.clone(), row.generation + 1);
             // The latest key that can be opened is used.
             if let Some(key) = unwrap(&self.keys, &row)? {
-                self.known.insert((subject, row.category), Generation { key, number: row.generation });
+                self.loaded.insert((subject, row.category), Generation { key, number: row.generation });
             }
         }
         self.make(now, subject, categories, &next)
@@ -211,8 +211,8 @@ impl Sealer {
         next: &HashMap<String, i32>,
     ) -> Result<(), Error> {
         for category in categories {
-            let place = (subject, (*category).to_owned());
-            if let Entry::Vacant(vacant) = self.known.entry(place) {
+            let slot = (subject, (*category).to_owned());
+            if let Entry::Vacant(vacant) = self.loaded.entry(slot) {
                 let number = next.get(*category).copied().unwrap_or_default();
                 let fresh = Generation { key: rand::random(), number };
                 let wrapping = match &mut self.wrapping {
@@ -346,14 +346,14 @@ impl Opener {
         keys: &MasterKeys,
         subjects: impl IntoIterator<Item = Uuid>,
     ) -> Result<Self, Error> {
-        let mut known = HashMap::new();
+        let mut loaded = HashMap::new();
         let rows = Entity::find().filter(Column::SubjectId.is_in(subjects)).all(connection).await?;
         for row in rows {
             if let Some(key) = unwrap(keys, &row)? {
-                known.insert((row.subject_id, row.category, row.generation), key);
+                loaded.insert((row.subject_id, row.category, row.generation), key);
             }
         }
-        Ok(Self(known))
+        Ok(Self(loaded))
     }
 
     /// The values in `sealed`, of the entry `id` about `subject`, by coordinate: before and after. Values whose key

@@ -32,7 +32,7 @@ pub struct Flusher {
 #[derive(Debug)]
 struct Shared {
     /// Number of flush requests so far.
-    asked: AtomicU64,
+    requested: AtomicU64,
     wake: Notify,
 }
 
@@ -40,7 +40,7 @@ struct Shared {
 #[derive(Clone, Copy, Debug, Default)]
 struct Done {
     /// Number of requests that are satisfied.
-    reached: u64,
+    completed: u64,
     /// A flush failed. The kernel may drop pages that it could not write without reporting it later, so only a
     /// restart helps.
     failed: bool,
@@ -49,7 +49,7 @@ struct Done {
 impl Flusher {
     /// A flusher for the database at `path`; it stops when its last clone is dropped.
     pub fn of(path: &Path) -> Self {
-        let shared = Arc::new(Shared { asked: AtomicU64::new(0), wake: Notify::new() });
+        let shared = Arc::new(Shared { requested: AtomicU64::new(0), wake: Notify::new() });
         let (tell, done) = watch::channel(Done::default());
         let log = PathBuf::from(format!("{}-wal", path.display()));
         tokio::spawn(run(shared.clone(), tell, log));
@@ -61,10 +61,10 @@ impl Flusher {
     /// # Errors
     /// `INTERNAL` if a flush fails now or failed before: whether the data is on disk is unknown.
     pub async fn flush(&self) -> Result<(), Error> {
-        let own = self.shared.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let ticket = self.shared.requested.fetch_add(1, Ordering::SeqCst) + 1;
         self.shared.wake.notify_one();
         let mut done = self.done.clone();
-        let found = done.wait_for(|done| done.reached >= own).await.map(|done| *done);
+        let found = done.wait_for(|done| done.completed >= ticket).await.map(|done| *done);
         match found {
             Ok(Done { failed: false, .. }) => Ok(()),
             Ok(_) => Err(Error::internal("the written data may not be on disk")),
@@ -87,8 +87,8 @@ async fn run(shared: Arc<Shared>, tell: watch::Sender<Done>, path: PathBuf) {
         }
         loop {
             // Read before the flush begins: later requests may have committed too late for it.
-            let asked = shared.asked.load(Ordering::SeqCst);
-            if asked == done.reached {
+            let requested = shared.requested.load(Ordering::SeqCst);
+            if requested == done.completed {
                 break;
             }
             let (held, path) = (log.take(), path.clone());
@@ -100,7 +100,7 @@ async fn run(shared: Arc<Shared>, tell: watch::Sender<Done>, path: PathBuf) {
                     done.failed = true;
                 }
             }
-            done.reached = asked;
+            done.completed = requested;
             // An error means that nobody is waiting.
             let _ = tell.send(done);
         }

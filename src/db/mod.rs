@@ -7,10 +7,10 @@
 //! back to the pool when it was taken more than a minute ago or when its statement failed or was cancelled; one that
 //! was idle for a second is pinged.
 
-mod asked;
 pub mod change_feed;
 pub mod connection_cache;
 pub mod durable;
+mod server_checks;
 
 use std::{
     path::Path,
@@ -32,7 +32,7 @@ use sea_orm::{
     sqlx::{self, ConnectOptions as _, Connection, postgres::PgConnectOptions},
 };
 
-pub use asked::{DurabilityGap, ReaderGuard, describe_db_error};
+pub use server_checks::{DurabilityGap, ReaderGuard, describe_db_error};
 
 /// SQLite virtual machine steps between two checks of the deadline.
 const PROGRESS_STEPS: i32 = 10_000;
@@ -120,10 +120,10 @@ impl Db {
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let read_by = reader_url.unwrap_or(url);
-            asked::reader(&session(read_by, Some(time))?, time).await?;
+            server_checks::reader(&session(read_by, Some(time))?, time).await?;
             let writing = session(url, None)?;
             // Acknowledged writes must not be lost, whatever the defaults of the database or the role are.
-            let commit = asked::synchronous_commit(&writing).await?;
+            let commit = server_checks::synchronous_commit(&writing).await?;
             let writing = writing.options([("synchronous_commit", commit)]);
             let writer = Database::connect(postgres(writing, max_connections.div_ceil(2))).await?;
             let reading = session(read_by, Some(time))?;
@@ -161,11 +161,11 @@ impl Db {
             // This program sets it on each connection directly.
             return Ok(ReaderGuard::Fast);
         }
-        let statement = Statement::from_string(self.backend(), asked::SESSION_QUERY);
+        let statement = Statement::from_string(self.backend(), server_checks::SESSION_QUERY);
         let row = self.reader.query_one_raw(statement).await?;
         let row = row.ok_or_else(|| DbErr::RecordNotFound("settings".to_owned()))?;
         let (read_only, timeout): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-        Ok(asked::evaluate(&read_only, &timeout, self.time))
+        Ok(server_checks::evaluate(&read_only, &timeout, self.time))
     }
 
     /// The database settings that may lose acknowledged commits in a power failure. For SQLite this program sets them
@@ -177,11 +177,11 @@ impl Db {
         if self.backend() == DbBackend::Sqlite {
             return Ok(Vec::new());
         }
-        let statement = Statement::from_string(self.backend(), asked::DURABILITY_QUERY);
+        let statement = Statement::from_string(self.backend(), server_checks::DURABILITY_QUERY);
         let row = self.writer.query_one_raw(statement).await?;
         let row = row.ok_or_else(|| DbErr::RecordNotFound("settings".to_owned()))?;
         let setting = |index: usize| row.try_get_by_index::<String>(index);
-        Ok(asked::durability_gaps(&setting(0)?, &setting(1)?, &setting(2)?))
+        Ok(server_checks::durability_gaps(&setting(0)?, &setting(1)?, &setting(2)?))
     }
 
     /// Whether a flush to disk has failed.

@@ -117,10 +117,10 @@ fn with_payloads(mut model: Model) -> Model {
         }
         let object = payload.object.name;
         let doc = "What was written; null where the caller may not see it.";
-        let node = MemberDef::new(payload.one, TypeRef::named(object), doc);
+        let node = MemberDef::new(payload.row_field, TypeRef::named(object), doc);
         let mut ty =
             Type::object(payload.name, payload.doc).field(node.requires([can_read_any(payload.object)]));
-        if let Some(nodes) = payload.many {
+        if let Some(nodes) = payload.list_field {
             let doc = "All that was written, where it may be several, ordered by id.";
             let nodes = MemberDef::new(nodes, TypeRef::named_nn_list(object), doc);
             ty = ty.field(nodes.requires([can_read_any(payload.object)]));

@@ -5,7 +5,7 @@ use async_graphql::{Pos, ServerError};
 
 use crate::base::{
     error::Error,
-    names::{closest, listed, unknown},
+    names::{closest, format_list, unknown},
 };
 use crate::graphql::{response::ResponseError, schema_views::SchemaView};
 
@@ -67,7 +67,7 @@ fn value_error(path: &str, reason: &str, view: &SchemaView) -> Error {
 fn expected(ty: &str, view: &SchemaView) -> String {
     let name = ty.trim_matches(['[', ']', '!']);
     match view.values(name) {
-        Some(values) => format!(": expected one of {}", listed(values)),
+        Some(values) => format!(": expected one of {}", format_list(values)),
         None if name == "ID" => ": it must be an id, a UUID".to_owned(),
         None if view.shows(name) => format!(": expected {ty}"),
         None => String::new(),

@@ -1,6 +1,7 @@
-//! Work that nobody waits for: mails, ends by time, what is kept for a while only. Room: jobs.
+//! Background jobs: mails, expiry and maintenance. Room: jobs.
 //!
-//! Each piece may be done again, and by several servers at once: what is done once only is leased or locked in the database.
+//! Every job is repeatable and may run on several servers at once; work that must happen once is leased or locked in
+//! the database.
 
 pub mod mailer;
 pub mod policy_watch;
@@ -22,23 +23,24 @@ use crate::{
     jobs::mailer::Mailer,
 };
 
-/// How often is looked for mails that are due. The clock strikes for them, and no request: how soon after it something is sent, and
-/// what is busy then, tells nobody whether an address is known.
+/// How often due mails are sent. Sending follows the clock, not requests, so that its timing and load do not reveal
+/// whether an address is known.
 const MAIL_INTERVAL: Duration = Duration::from_secs(3);
-/// How often is looked for changes of consents that others have queued.
+/// How often consent changes queued by other servers are numbered.
 const NUMBERING_INTERVAL: Duration = Duration::from_secs(1);
-/// How long changes gather before the next are given their places; and until is tried again what another does meanwhile.
+/// How long changes accumulate before the next batch is numbered; also the delay before a retry while another server
+/// numbers.
 const GATHER_TIME: Duration = Duration::from_millis(10);
-/// How often consents that time or another policy has ended are told to those who follow.
+/// How often subscribers are notified of consents that expired or ended by a policy change.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
 /// How often every contact is compared with the suppression list.
 const SUPPRESSION_INTERVAL: Duration = Duration::from_secs(24 * 3600);
-/// How long after the start it is done first.
+/// Delay of the first run after the start.
 const SUPPRESSION_DELAY: Duration = Duration::from_secs(600);
-/// How often all else is done.
+/// How often maintenance runs.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Does the work until the server ends; what fails is told by its code and done again.
+/// Runs the jobs until the server stops; failures are logged by their code and retried.
 pub async fn run(app: Arc<App>, mailer: Option<Mailer>) {
     let mail_loop = async {
         while let Some(mailer) = &mailer {
@@ -70,7 +72,7 @@ pub async fn run(app: Arc<App>, mailer: Option<Mailer>) {
         }
     };
     let suppression_loop = async {
-        // A server that is started anew every day does it too, once the first requests are answered.
+        // Delayed, but short enough for servers that restart every day.
         tokio::time::sleep(SUPPRESSION_DELAY).await;
         loop {
             log_failure(&app, "agree", reconcile_suppressions(&app).await);
@@ -81,7 +83,7 @@ pub async fn run(app: Arc<App>, mailer: Option<Mailer>) {
     tokio::join!(mail_loop, numbering_loop, expiry_loop, maintenance_loop, suppression_loop);
 }
 
-/// Says that this server runs until it ends, and learns which master key is in use.
+/// Sends heartbeats until the server stops, and refreshes which master key is in use.
 pub async fn send_heartbeats(app: Arc<App>, registration: servers::ServerRegistration) {
     loop {
         tokio::time::sleep(servers::HEARTBEAT_INTERVAL).await;
@@ -89,7 +91,7 @@ pub async fn send_heartbeats(app: Arc<App>, registration: servers::ServerRegistr
     }
 }
 
-/// Gives changes of consents their places until the server ends: at once what is queued here.
+/// Numbers consent changes until the server stops; changes queued in this process are numbered at once.
 pub(crate) async fn run_numbering(app: &App) {
     // SQLite has no queue.
     while app.db.backend() != DbBackend::Sqlite {
@@ -107,15 +109,15 @@ pub(crate) async fn run_numbering(app: &App) {
     }
 }
 
-/// How long it is at `now` until the clock strikes the next multiple of `every`.
+/// The time from `now` to the next multiple of `interval` on the clock.
 fn until_next(interval: Duration, now: DateTime<Utc>) -> Duration {
     let (interval, now) = (interval.as_nanos(), now.timestamp_nanos_opt().unwrap_or_default().unsigned_abs());
     let elapsed = u128::from(now) % interval.max(1);
     Duration::from_nanos(u64::try_from(interval - elapsed).unwrap_or(u64::MAX))
 }
 
-/// Carries what the suppression list says to contacts that lack it. There is nothing to be mended: what brings an address or a no does so
-/// itself. Anything else is a fault of ours, and told as one.
+/// Applies the suppression list to contacts that lack its blocks. Every write that adds an address or an opt-out does
+/// so itself, so any repair here means a bug and is logged as an error.
 async fn reconcile_suppressions(app: &App) -> Result<(), Error> {
     let reconciled = consents::reconcile(app).await?;
     if reconciled.repaired > 0 {
@@ -127,7 +129,7 @@ async fn reconcile_suppressions(app: &App) -> Result<(), Error> {
     Ok(())
 }
 
-/// Looks whether the suppression list is to be looked over.
+/// Checks whether the review of the suppression list is due.
 async fn check_review_due(app: &App) -> Result<(), Error> {
     let due = suppressions::is_due(app).await?;
     app.suppression_review_due.store(due, Ordering::Relaxed);
@@ -147,10 +149,10 @@ fn log_failure(app: &App, job: &'static str, result: Result<(), Error>) {
     }
 }
 
-/// Does everything once, mails where there is a mailer.
+/// Runs every job once, including mails if there is a mailer.
 ///
 /// # Errors
-/// The first one.
+/// The first error.
 pub async fn run_once(app: &App, mailer: Option<&Mailer>) -> Result<(), Error> {
     audit::write_deferred_entries(app).await?;
     consents::expire(app).await?;
@@ -165,7 +167,7 @@ pub async fn run_once(app: &App, mailer: Option<&Mailer>) -> Result<(), Error> {
     Ok(())
 }
 
-/// All else. One piece that fails does not hold up the others.
+/// Runs maintenance. A failure of one task does not stop the others.
 async fn run_maintenance(app: &App) -> Result<(), Error> {
     let results = [
         audit::delete_expired_outcomes(app).await.map(|_| ()),

@@ -1,9 +1,9 @@
-//! Takes over a changed policy while the server runs. Room: jobs.
+//! Reloads a changed policy while the server runs. Room: jobs.
 //!
-//! A directory counts as it is when nothing has changed in it for a while, nobody has a file of it open that was written to, and two
-//! readings apart are the same: what is half written is never in force. That holds for the policy of the start as well: the watch is
-//! there before it is read. Whoever deploys several files over a longer time, or writes one in several goes, puts a `SHA256SUMS` beside
-//! them, or lets `policy.dir` be a symbolic link and switches that.
+//! A directory is settled when nothing has changed in it for a while, no changed file in it is open for writing, and
+//! two consecutive reads are equal, so a half-written policy is never loaded. This applies to the policy at startup
+//! too: watching begins before it is read. A deployment that writes several files over a longer time, or one file in
+//! several steps, adds a `SHA256SUMS` file, or makes `policy.dir` a symbolic link and switches it.
 
 pub mod settling;
 
@@ -29,22 +29,23 @@ use crate::{
     policy::{PermissionFilter, Policy, PolicyErrors, Sources},
 };
 
-/// Who loads.
+/// The actor of reloads.
 const ACTOR: &str = "server:watch";
 
-/// Most rights that the log tells one by one.
+/// Maximum number of rights that are logged one by one.
 const MAX_LOGGED_RIGHTS: usize = 20;
 
-/// What comes in.
+/// An event for the watcher.
 enum WatchEvent {
     /// Something changed, or may have.
     Changed(notify::Result<Event>),
-    /// An operator asks.
+    /// An operator requested a reload.
     ReloadRequested,
 }
 
-/// Watches `directory` until the server ends; also loads anew at SIGHUP. A policy that is refused is told in the log and the
-/// audit log, and the old one stays in force. Nothing must have changed for `rest`, and two readings are so far apart.
+/// Watches `directory` until the server stops; also reloads at SIGHUP. A rejected policy is reported in the log and the
+/// audit log, and the old one stays in force. `rest` is how long nothing must have changed, and the time between two
+/// reads.
 ///
 /// # Errors
 /// The directory cannot be watched.
@@ -53,7 +54,7 @@ pub fn watch_policy(app: Arc<App>, directory: PathBuf, settle_time: Duration) ->
     Ok(())
 }
 
-/// A directory that is watched: whatever changes from here on is noticed.
+/// A watched directory: every change from here on is noticed.
 pub struct Watch {
     watched: WatchedDirectory<RecommendedWatcher>,
     events: mpsc::UnboundedReceiver<WatchEvent>,
@@ -61,7 +62,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch `directory`, and to listen to SIGHUP.
+    /// Starts to watch `directory` and to listen for SIGHUP.
     ///
     /// # Errors
     /// The directory cannot be watched.
@@ -81,10 +82,10 @@ impl Watch {
         Ok(Self { watched, events, settle_time })
     }
 
-    /// What the directory holds, once it rests.
+    /// The contents of the directory, once it is settled.
     ///
     /// # Errors
-    /// Those of [`Sources::read`]; `UNREADABLE` where it does not rest within a minute.
+    /// Those of [`Sources::read`]; `UNREADABLE` if it does not settle within a minute.
     pub async fn wait_until_settled(&mut self) -> Result<Sources, PolicyErrors> {
         let wait_until_settled = self.watched.wait_until_settled(&mut self.events, self.settle_time, None);
         let read = tokio::time::timeout(self.settle_time * MAX_SETTLE_FACTOR, wait_until_settled)
@@ -94,7 +95,8 @@ impl Watch {
         read.unwrap_or_else(|| Err(settling::not_settled(&self.watched.directory)))
     }
 
-    /// Loads whatever comes until the server ends. What is there is looked at first: it may have changed since `app` was given its policy.
+    /// Reloads on every change until the server stops. Checks the current contents first: they may have changed since
+    /// `app` got its policy.
     pub fn spawn(mut self, app: Arc<App>) {
         tokio::spawn(async move {
             let mut next = Some(WatchEvent::ReloadRequested);
@@ -113,11 +115,11 @@ impl Watch {
 
 struct WatchedDirectory<W> {
     watcher: W,
-    /// As it is configured; it may be a symbolic link.
+    /// The configured path; it may be a symbolic link.
     directory: PathBuf,
-    /// What it stands for now.
+    /// The directory that it currently resolves to.
     real: PathBuf,
-    /// Files of the policy that were written to and are not closed.
+    /// Policy files that were written to and are not closed yet.
     open: BTreeSet<PathBuf>,
 }
 
@@ -134,11 +136,11 @@ impl<W: Watcher> WatchedDirectory<W> {
         Ok(Self { watcher, directory, real, open: BTreeSet::new() })
     }
 
-    /// Takes note, and tells whether the policy may be another one by it.
+    /// Records an event; returns whether the policy may have changed.
     fn record_event(&mut self, event: WatchEvent) -> bool {
         let event = match event {
             WatchEvent::ReloadRequested => return true,
-            // Events may be lost: then it is better to look.
+            // Events may have been lost: check the directory.
             WatchEvent::Changed(Err(_)) => return true,
             WatchEvent::Changed(Ok(event)) => event,
         };
@@ -150,13 +152,13 @@ impl<W: Watcher> WatchedDirectory<W> {
         let paths: Vec<&PathBuf> = event.paths.iter().filter(|path| path.starts_with(&self.real)).collect();
         match event.kind {
             EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => {
-                // Others are open for long, such as the swap file of an editor.
+                // Other files may stay open for long, such as the swap file of an editor.
                 let is_policy_file =
                     |path: &&PathBuf| path.strip_prefix(&self.real).is_ok_and(Sources::is_policy_file);
                 let files = paths.iter().copied().filter(|path| path.is_file()).filter(is_policy_file);
                 self.open.extend(files.cloned());
             }
-            // Closing is the last word on what was written.
+            // Closing completes a write.
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
                 return paths.into_iter().fold(switched, |changed, path| self.open.remove(path) || changed);
             }
@@ -170,13 +172,13 @@ impl<W: Watcher> WatchedDirectory<W> {
         switched || !paths.is_empty()
     }
 
-    /// Follows the link, and tells whether it stands for another directory now.
+    /// Resolves the link again; returns whether it points to another directory now.
     fn follow_link(&mut self) -> bool {
         let Ok(real) = self.directory.canonicalize() else { return false };
         if real == self.real {
             return false;
         }
-        // What it stood for may be gone.
+        // The old target may be gone.
         let _ = self.watcher.unwatch(&self.real);
         if let Err(error) = self.watcher.watch(&real, RecursiveMode::Recursive) {
             tracing::error!(%error, "the directory of the policy cannot be watched any more; SIGHUP loads it");
@@ -186,8 +188,8 @@ impl<W: Watcher> WatchedDirectory<W> {
         true
     }
 
-    /// What the directory holds, once it rests; `None` when nobody listens any more. Whoever keeps a file open for long is told to the
-    /// operators of `app`.
+    /// The contents of the directory, once it is settled; `None` when the channel is closed. A file that stays open for
+    /// long is reported to the operators of `app`.
     async fn wait_until_settled(
         &mut self,
         events: &mut mpsc::UnboundedReceiver<WatchEvent>,
@@ -231,7 +233,8 @@ impl<W: Watcher> WatchedDirectory<W> {
         }
     }
 
-    /// Reads what the link stands for now: it may be switched between two files. Messages name what is configured.
+    /// Reads the resolved directory, since the link may be switched between two files. Messages name the configured
+    /// path.
     fn read(&self) -> ReadResult {
         let real = self.real.display().to_string();
         let directory = self.directory.display().to_string();
@@ -246,15 +249,15 @@ impl<W: Watcher> WatchedDirectory<W> {
         }
     }
 
-    /// Whether somebody is still writing to a file.
+    /// Whether a file is still being written.
     fn is_being_written(&mut self) -> bool {
         self.open.retain(|path| path.exists());
-        // Who has opened one before the watch began, or while events were lost, is found by the kernel alone.
+        // Files opened before watching began, or while events were lost, can only be found through the kernel.
         !self.open.is_empty() || settling::is_being_written(&self.real)
     }
 }
 
-/// Tells, once, that a file of the policy has been open for long and that the old policy stays in force, or that it is so no more.
+/// Reports, once, that a policy file has been open for long and the old policy stays in force, or that this is over.
 fn report_half_written(app: &App, is_half_written: bool) {
     if !app.policy.note_half_written(is_half_written) && is_half_written {
         tracing::error!(
@@ -301,7 +304,7 @@ async fn reload(app: &App, sources: ReadResult) {
     }
 }
 
-/// Tells the rights that are gained and lost.
+/// Logs the rights that were gained and lost.
 fn tell(old: &Policy, new: &Policy) {
     let (before, with_settle_time) =
         (old.permissions(&PermissionFilter::default()), new.permissions(&PermissionFilter::default()));

@@ -1,7 +1,7 @@
-//! Which servers run over the database, and which master keys each of them knows. Room: jobs.
+//! The servers that run on the database, and the master keys that each of them knows. Room: jobs.
 //!
-//! A server says every few seconds that it runs, and takes its row with it when it ends. It is no record of persons: no entry tells
-//! of it.
+//! A server sends a heartbeat every few seconds and deletes its row when it stops. The rows are not personal data, so
+//! they have no audit entries.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use uuid::Uuid;
 
 use crate::{app::App, audit, base::error::Error};
 
-/// How often a server says that it runs.
+/// How often a server sends a heartbeat.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
-/// After how long without a word a server counts as ended.
+/// After how long without a heartbeat a server counts as stopped.
 const HEARTBEAT_TIMEOUT: TimeDelta = TimeDelta::seconds(30);
-/// How long the rows of servers that ended without a word are kept.
+/// How long the rows of servers are kept that stopped without deregistering.
 const RETENTION: TimeDelta = TimeDelta::days(1);
 
 /// A server that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunningServer {
-    /// Drawn anew at each start.
+    /// A new id at each start.
     pub id: Uuid,
     /// Version of the program.
     pub version: String,
@@ -30,7 +30,7 @@ pub struct RunningServer {
     pub master_keys: Vec<String>,
     /// When it was started.
     pub started_at: DateTime<Utc>,
-    /// When it last said that it runs.
+    /// The time of its last heartbeat.
     pub seen_at: DateTime<Utc>,
 }
 
@@ -42,12 +42,12 @@ pub struct ServerRegistration {
 }
 
 impl ServerRegistration {
-    /// Of a server that starts now.
+    /// The registration of a server that starts now.
     pub fn new(app: &App) -> Self {
         Self { id: app.new_id(), started_at: app.now() }
     }
 
-    /// Says that the server runs, and reads which master key is in use.
+    /// Sends a heartbeat, and refreshes which master key is in use.
     ///
     /// # Errors
     /// `INTERNAL` from the database.
@@ -66,7 +66,7 @@ impl ServerRegistration {
         audit::refresh_master_key(app).await
     }
 
-    /// Takes its row away.
+    /// Deletes the row of this server.
     ///
     /// # Errors
     /// `INTERNAL` from the database.
@@ -76,7 +76,7 @@ impl ServerRegistration {
     }
 }
 
-/// The servers that run, the one that was started first in front.
+/// The running servers, in the order of their start.
 ///
 /// # Errors
 /// `INTERNAL` from the database.

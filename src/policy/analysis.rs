@@ -122,7 +122,7 @@ impl Policy {
 
     /// Questionable but valid rules.
     pub(super) fn find_warnings(&self) -> Vec<Warning> {
-        let whole = |code, message| Warning { line: 0, code, message };
+        let warning = |code, message| Warning { line: 0, code, message };
         let allows = || self.rules.lines.iter().filter(|line| line.allow);
         let named: HashSet<&str> = allows().map(|line| line.object.as_str()).collect();
         let unread = self.objects.iter().filter(|object| {
@@ -130,14 +130,14 @@ impl Policy {
             object.kind != Kind::Grant && !object.derived && !names.any(|name| named.contains(name.as_str()))
         });
         let unread = unread.map(|object| {
-            whole("UNUSED_OBJECT", format!("no rule ever allows anything on `{}`", object.name))
+            warning("UNUSED_OBJECT", format!("no rule ever allows anything on `{}`", object.name))
         });
         let silent = self.declared.purposes.iter().filter(|purpose| {
             purpose.grounds == Grounds::Consent && !self.texts.iter().any(|text| text.purpose == purpose.code)
         });
         let silent = silent.map(|purpose| {
             let message = format!("no consent to `{}` can be recorded: it has no text", purpose.code);
-            whole("NO_TEXT", message)
+            warning("NO_TEXT", message)
         });
         let denies = self.rules.lines.iter().filter(|line| !line.allow).map(|line| line.role.as_str());
         let denies = denies.filter(|role| *role != "role:anyone");
@@ -146,11 +146,12 @@ impl Policy {
         // A role that only denies is useful in combination with other roles.
         let holders: HashSet<&str> = holders.into_iter().chain(denies).collect();
         let idle = self.roles().iter().filter(|role| {
-            let own = self.rules.roles.closure(&format!("role:{role}"));
-            !own.iter().any(|role| holders.contains(role.as_str()))
+            let inherited = self.rules.roles.closure(&format!("role:{role}"));
+            !inherited.iter().any(|role| holders.contains(role.as_str()))
         });
-        let idle = idle
-            .map(|role| whole("IDLE_ROLE", format!("role `{role}` has no permission that not everyone has")));
+        let idle = idle.map(|role| {
+            warning("IDLE_ROLE", format!("role `{role}` has no permission that not everyone has"))
+        });
         let old = self.rules.old.iter().map(|(line, old, name)| Warning {
             line: *line,
             code: "OLD_NAME",
@@ -175,12 +176,12 @@ impl Policy {
         });
         let Ok(()) = each;
         let each = pairs.each::<std::convert::Infallible>(|_, purpose, cells| {
-            let count = |place: (usize, Action), allow: bool| {
-                let lines = cells.get(&place).map(Vec::as_slice).unwrap_or_default();
+            let count = |cell: (usize, Action), allow: bool| {
+                let lines = cells.get(&cell).map(Vec::as_slice).unwrap_or_default();
                 lines.iter().filter(|line| self.allows(**line) == Some(allow)).count()
             };
-            for (place @ (object, action), lines) in cells {
-                let (allows, denies) = (count(*place, true), count(*place, false));
+            for (cell @ (object, action), lines) in cells {
+                let (allows, denies) = (count(*cell, true), count(*cell, false));
                 // A deny of `read` also denies `mask`.
                 let takes = allowed.contains(&(purpose, *object, *action))
                     || (*action == Action::Read && allowed.contains(&(purpose, *object, Action::Mask)));

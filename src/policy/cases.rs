@@ -65,13 +65,13 @@ impl Policy {
             return Ok(policy);
         }
         let file = sources.file("cases.yaml");
-        let fault = |failure: CaseFailure| PolicyError {
+        let to_error = |failure: CaseFailure| PolicyError {
             file: file.clone(),
             line: line(&sources.cases, &failure.name),
             code: "CASE",
             message: format!("`{}` does not hold: {}", failure.name, failure.message),
         };
-        Err(PolicyErrors(failures.into_iter().map(fault).collect()))
+        Err(PolicyErrors(failures.into_iter().map(to_error).collect()))
     }
 }
 
@@ -80,22 +80,22 @@ impl Policy {
 /// # Errors
 /// Invalid YAML, an unknown key, an empty list of cases.
 pub fn read(sources: &Sources) -> Result<Vec<Case>, PolicyErrors> {
-    let fault = |line: usize, code, message: String| {
+    let error_at = |line: usize, code, message: String| {
         PolicyErrors::from(PolicyError { file: sources.file("cases.yaml"), line, code, message })
     };
     let cases: Vec<Case> = serde_saphyr::from_str(&sources.cases).map_err(|error| {
-        let line = error.location().and_then(|place| usize::try_from(place.line()).ok()).unwrap_or(0);
-        fault(line, "YAML", error.to_string())
+        let line = error.location().and_then(|location| usize::try_from(location.line()).ok()).unwrap_or(0);
+        error_at(line, "YAML", error.to_string())
     })?;
     if let Some(case) = cases.iter().find(|case| case.objects.is_empty()) {
-        return Err(fault(
+        return Err(error_at(
             0,
             "NO_OBJECTS",
             format!("the case `{}` names no object; nothing would be tested", case.name),
         ));
     }
     if cases.is_empty() {
-        return Err(fault(0, "NO_CASES", "there is no case; nothing would be tested".to_owned()));
+        return Err(error_at(0, "NO_CASES", "there is no case; nothing would be tested".to_owned()));
     }
     Ok(cases)
 }
@@ -111,23 +111,23 @@ fn line(text: &str, name: &str) -> usize {
 
 /// The deprecated names that `cases` use, with the line of each case.
 fn old_names(policy: &Policy, cases: &[Case], text: &str) -> Vec<Warning> {
-    let mut told = Vec::new();
+    let mut warnings = Vec::new();
     for case in cases {
         for old in &case.objects {
             let name = policy.current_name(old);
             if name != old {
-                let place = line(text, &case.name);
-                told.push(Warning {
+                let line_number = line(text, &case.name);
+                warnings.push(Warning {
                     line: 0,
                     code: "OLD_NAME",
                     message: format!(
-                        "`cases.yaml`, line {place}: `{old}` is now called `{name}`; the old name works until the next version"
+                        "`cases.yaml`, line {line_number}: `{old}` is now called `{name}`; the old name works until the next version"
                     ),
                 });
             }
         }
     }
-    told
+    warnings
 }
 
 /// The cases that fail under `policy`.

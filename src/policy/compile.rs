@@ -31,7 +31,7 @@ pub(super) async fn compile(
     let mut allow = CellEnforcer::new("some(where (p.eft == allow))", rules, objects).await?;
     let mut not_deny = CellEnforcer::new("!some(where (p.eft == deny))", rules, objects).await?;
     let mut compiled = Compiled::new();
-    let mut known: HashMap<CellKey<'_>, (bool, bool)> = HashMap::new();
+    let mut decided: HashMap<CellKey<'_>, (bool, bool)> = HashMap::new();
     RuleIndex::new(rules, declared, objects).each::<casbin::Error>(|role, purpose, cells| {
         let mut planes = DecisionBits::empty(objects.len());
         let (of, under) = (format!("role:{role}"), format!("purpose:{purpose}"));
@@ -39,14 +39,14 @@ pub(super) async fn compile(
             let Some(object) = objects.at(*index) else { continue };
             let lines = || lines.iter().filter_map(|line| rules.lines.get(*line));
             let cell_key = CellKey::of(lines(), [&of, &under, &object.name], [role, purpose]);
-            let (allowed, denied) = match known.get(&cell_key) {
+            let (allowed, denied) = match decided.get(&cell_key) {
                 Some(answer) => *answer,
                 None => {
                     let request =
                         [of.clone(), under.clone(), object.name.clone(), action.as_str().to_owned()];
                     let policy: Vec<Vec<String>> = lines().map(Line::values).collect();
                     let answer = (allow.ask(&policy, &request)?, !not_deny.ask(&policy, &request)?);
-                    known.insert(cell_key, answer);
+                    decided.insert(cell_key, answer);
                     answer
                 }
             };
@@ -77,20 +77,20 @@ struct RuleShape<'p> {
 
 impl<'p> CellKey<'p> {
     /// The key of the cell with these names, whose role and purpose have these codes.
-    fn of(lines: impl Iterator<Item = &'p Line>, own: [&str; 3], codes: [&'p str; 2]) -> Self {
-        let asked = lines.map(|line| {
+    fn of(lines: impl Iterator<Item = &'p Line>, cell_names: [&str; 3], codes: [&'p str; 2]) -> Self {
+        let shapes = lines.map(|line| {
             let named = [line.role.as_str(), line.purpose.as_str(), line.object.as_str()];
             let mut names = [None; 3];
-            for ((name, named), own) in names.iter_mut().zip(named).zip(own) {
-                *name = (named != own).then_some(named);
+            for ((name, named), cell_names) in names.iter_mut().zip(named).zip(cell_names) {
+                *name = (named != cell_names).then_some(named);
             }
             RuleShape { names, allow: line.allow }
         });
-        let lines: Vec<RuleShape<'_>> = asked.collect();
+        let lines: Vec<RuleShape<'_>> = shapes.collect();
         let mut linked = [None; 2];
-        for (place, (linked, code)) in linked.iter_mut().zip(codes).enumerate() {
-            let other = |line: &RuleShape<'_>| line.names.get(place).is_some_and(Option::is_some);
-            *linked = lines.iter().any(other).then_some(code);
+        for (index, (linked, code)) in linked.iter_mut().zip(codes).enumerate() {
+            let names_another = |line: &RuleShape<'_>| line.names.get(index).is_some_and(Option::is_some);
+            *linked = lines.iter().any(names_another).then_some(code);
         }
         Self { linked, lines }
     }

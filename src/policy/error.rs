@@ -34,17 +34,17 @@ pub struct PolicyErrors(pub Vec<PolicyError>);
 impl fmt::Display for PolicyErrors {
     /// One line per kind of error, with all its locations.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let same = |one: &PolicyError, other: &PolicyError| {
-            one.file == other.file && one.code == other.code && one.message == other.message
+        let same = |left: &PolicyError, right: &PolicyError| {
+            left.file == right.file && left.code == right.code && left.message == right.message
         };
-        let mut told: Vec<(&PolicyError, Vec<String>)> = Vec::new();
+        let mut grouped: Vec<(&PolicyError, Vec<String>)> = Vec::new();
         for error in &self.0 {
-            match told.iter_mut().find(|(first, _)| same(first, error)) {
+            match grouped.iter_mut().find(|(first, _)| same(first, error)) {
                 Some((_, lines)) => lines.push(error.line.to_string()),
-                None => told.push((error, Vec::new())),
+                None => grouped.push((error, Vec::new())),
             }
         }
-        for (index, (error, lines)) in told.iter().enumerate() {
+        for (index, (error, lines)) in grouped.iter().enumerate() {
             if index > 0 {
                 writeln!(f)?;
             }

@@ -13,42 +13,42 @@ pub const DOUBLE_OPT_IN: &str = "double_opt_in";
 /// Name fields that a form may include in addition to the e-mail address.
 const NAMES: [&str; 2] = ["givenName", "familyName"];
 
-pub(super) fn form(mut entry: Entry<'_, '_>, faults: &mut Diagnostics) -> FormDef {
+pub(super) fn form(mut entry: Entry<'_, '_>, diagnostics: &mut Diagnostics) -> FormDef {
     let form = FormDef {
         line: entry.line_of("code"),
-        code: entry.code("code", faults),
-        title_de: entry.required("title_de", faults),
-        title_en: entry.required("title_en", faults),
-        purposes: entry.list("purposes", faults),
-        fields: entry.list("fields", faults),
-        notice_version: entry.optional("notice_version", faults),
-        notice_url: entry.optional("notice_url", faults),
+        code: entry.code("code", diagnostics),
+        title_de: entry.required("title_de", diagnostics),
+        title_en: entry.required("title_en", diagnostics),
+        purposes: entry.list("purposes", diagnostics),
+        fields: entry.list("fields", diagnostics),
+        notice_version: entry.optional("notice_version", diagnostics),
+        notice_url: entry.optional("notice_url", diagnostics),
     };
     let unknown = form.fields.iter().find(|field| !NAMES.contains(&field.as_str()));
     if let Some(field) = unknown {
         let message = format!("unknown field `{field}`; expected {}", NAMES.join(", "));
-        faults.add(entry.line_of("fields"), "UNKNOWN_FIELD", message);
+        diagnostics.add(entry.line_of("fields"), "UNKNOWN_FIELD", message);
     }
     if form.notice_url.as_deref().is_some_and(|url| !url.starts_with("https://")) {
-        faults.add(entry.line_of("notice_url"), "BAD_IRI", "`notice_url` must begin with https://");
+        diagnostics.add(entry.line_of("notice_url"), "BAD_IRI", "`notice_url` must begin with https://");
     }
-    entry.finish(faults);
+    entry.finish(diagnostics);
     form
 }
 
-pub(super) fn requirement(mut entry: Entry<'_, '_>, faults: &mut Diagnostics) -> TextRequirement {
+pub(super) fn requirement(mut entry: Entry<'_, '_>, diagnostics: &mut Diagnostics) -> TextRequirement {
     let requirement = TextRequirement {
         line: entry.line_of("version"),
-        purpose: entry.required("purpose", faults),
-        version: entry.required("version", faults),
-        renew_within: period(&mut entry, "renew_within", faults),
+        purpose: entry.required("purpose", diagnostics),
+        version: entry.required("version", diagnostics),
+        renew_within: period(&mut entry, "renew_within", diagnostics),
     };
-    entry.finish(faults);
+    entry.finish(diagnostics);
     requirement
 }
 
 /// Applies the requirements of its version to each text.
-pub(super) fn apply(declared: &Declared, texts: &mut [ConsentText], faults: &mut Diagnostics) {
+pub(super) fn apply(declared: &Declared, texts: &mut [ConsentText], diagnostics: &mut Diagnostics) {
     for requirement in &declared.requirements {
         let of_version = |text: &&mut ConsentText| {
             text.purpose == requirement.purpose && text.version == requirement.version
@@ -60,21 +60,21 @@ pub(super) fn apply(declared: &Declared, texts: &mut [ConsentText], faults: &mut
         }
         if !found {
             let message = format!("there is no text `{}` of `{}`", requirement.version, requirement.purpose);
-            faults.add(requirement.line, "UNKNOWN_TEXT", message);
+            diagnostics.add(requirement.line, "UNKNOWN_TEXT", message);
         }
     }
 }
 
 /// Checks each form once purposes and texts are known: every purpose can be confirmed by mail and has a text in every
 /// language of the pages.
-pub(super) fn check(declared: &Declared, texts: &[ConsentText], faults: &mut Diagnostics) {
+pub(super) fn check(declared: &Declared, texts: &[ConsentText], diagnostics: &mut Diagnostics) {
     for form in &declared.forms {
         if form.purposes.is_empty() {
-            faults.add(form.line, "MISSING_KEY", "a form must have at least one purpose");
+            diagnostics.add(form.line, "MISSING_KEY", "a form must have at least one purpose");
         }
         for code in &form.purposes {
             let Some(purpose) = declared.purposes.iter().find(|purpose| purpose.code == *code) else {
-                faults.add(form.line, "UNKNOWN_PURPOSE", format!("unknown purpose `{code}`"));
+                diagnostics.add(form.line, "UNKNOWN_PURPOSE", format!("unknown purpose `{code}`"));
                 continue;
             };
             let by_mail = purpose.grounds == Grounds::Consent
@@ -85,12 +85,12 @@ pub(super) fn check(declared: &Declared, texts: &[ConsentText], faults: &mut Dia
                     "purpose `{code}` cannot be consented to by a form: it needs the legal basis CONSENT, the channel EMAIL \
                      and the proof {DOUBLE_OPT_IN}"
                 );
-                faults.add(form.line, "FORM_WITHOUT_PROOF", message);
+                diagnostics.add(form.line, "FORM_WITHOUT_PROOF", message);
             }
             for language in LANGUAGES {
                 if !texts.iter().any(|text| text.purpose == *code && text.language == language) {
                     let message = format!("purpose `{code}` has no text in `{language}`");
-                    faults.add(form.line, "FORM_WITHOUT_TEXT", message);
+                    diagnostics.add(form.line, "FORM_WITHOUT_TEXT", message);
                 }
             }
         }

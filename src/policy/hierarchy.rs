@@ -21,7 +21,7 @@ pub(super) enum LinkError {
 impl Links {
     /// Adds a link.
     pub(super) fn add(&mut self, from: &str, to: &str) -> Result<(), LinkError> {
-        if self.0.get(from).is_some_and(|known| known.iter().any(|known| known == to)) {
+        if self.0.get(from).is_some_and(|parents| parents.iter().any(|parent| parent == to)) {
             return Err(LinkError::Known);
         }
         if self.closure(to).contains(from) {

@@ -44,7 +44,12 @@ pub(super) struct Rules {
     pub(super) old: Vec<(usize, String, String)>,
 }
 
-pub(super) fn parse(text: &str, declared: &Declared, objects: &Objects, faults: &mut Diagnostics) -> Rules {
+pub(super) fn parse(
+    text: &str,
+    declared: &Declared,
+    objects: &Objects,
+    diagnostics: &mut Diagnostics,
+) -> Rules {
     let mut loader = Loader { declared, objects, rules: Rules::default(), seen: HashMap::new() };
     for role in &declared.roles {
         // Cannot fail: there are no links yet.
@@ -64,18 +69,18 @@ pub(super) fn parse(text: &str, declared: &Declared, objects: &Objects, faults: 
             continue;
         }
         if line.contains('"') {
-            faults.add(number, "QUOTED", "values are written without quotation marks");
+            diagnostics.add(number, "QUOTED", "values are written without quotation marks");
             continue;
         }
         let values: Vec<&str> = line.split(',').map(str::trim).collect();
         if values.iter().any(|value| value.is_empty()) {
-            faults.add(number, "EMPTY_VALUE", "a value is empty");
+            diagnostics.add(number, "EMPTY_VALUE", "a value is empty");
             continue;
         }
-        loader.line(number, &values, faults);
+        loader.line(number, &values, diagnostics);
     }
-    if loader.rules.lines.is_empty() && faults.is_empty() {
-        faults.add(0, "EMPTY_POLICY", "there is no rule; nobody could do anything");
+    if loader.rules.lines.is_empty() && diagnostics.is_empty() {
+        diagnostics.add(0, "EMPTY_POLICY", "there is no rule; nobody could do anything");
     }
     loader.rules
 }
@@ -88,25 +93,27 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    fn line(&mut self, number: usize, values: &[&str], faults: &mut Diagnostics) {
+    fn line(&mut self, number: usize, values: &[&str], diagnostics: &mut Diagnostics) {
         match values {
             ["p", role, purpose, object, action, effect] => {
-                self.rule(number, [role, purpose, object, action, effect], faults);
+                self.rule(number, [role, purpose, object, action, effect], diagnostics);
             }
             ["g", from, to] => {
-                if self.role(number, from, false, faults) & self.role(number, to, false, faults) {
-                    link(&mut self.rules.roles, number, from, to, faults);
+                if self.role(number, from, false, diagnostics) & self.role(number, to, false, diagnostics) {
+                    link(&mut self.rules.roles, number, from, to, diagnostics);
                 }
             }
-            ["g2", from, to] => self.group(number, from, to, faults),
-            ["g3", ..] => faults.add(number, "LINK_OF_REGISTER", "links of objects come from the registry"),
+            ["g2", from, to] => self.group(number, from, to, diagnostics),
+            ["g3", ..] => {
+                diagnostics.add(number, "LINK_OF_REGISTER", "links of objects come from the registry")
+            }
             [kind @ ("p" | "g" | "g2"), ..] => {
                 let expected = if *kind == "p" { 6 } else { 3 };
                 let message = format!("a `{kind}` line has {expected} values, this one has {}", values.len());
-                faults.add(number, "WRONG_WIDTH", message);
+                diagnostics.add(number, "WRONG_WIDTH", message);
             }
             [kind, ..] => {
-                faults.add(
+                diagnostics.add(
                     number,
                     "UNKNOWN_KIND",
                     format!("unknown kind of line `{kind}`; known are p, g, g2"),
@@ -120,29 +127,29 @@ impl Loader<'_> {
         &mut self,
         number: usize,
         [role, purpose, object, action, effect]: [&str; 5],
-        faults: &mut Diagnostics,
+        diagnostics: &mut Diagnostics,
     ) {
-        let mut good = self.role(number, role, true, faults);
-        good &= self.purpose(number, purpose, true, faults);
+        let mut good = self.role(number, role, true, diagnostics);
+        good &= self.purpose(number, purpose, true, diagnostics);
         let action = Action::parse(action).or_else(|| {
             let message =
                 format!("unknown action `{action}`; known are read, mask, create, update, execute, grant");
-            faults.add(number, "UNKNOWN_ACTION", message);
+            diagnostics.add(number, "UNKNOWN_ACTION", message);
             None
         });
-        good &= self.object(number, object, action, faults);
+        good &= self.object(number, object, action, diagnostics);
         let allow = match effect {
             "allow" => Some(true),
             "deny" => Some(false),
             // Casbin recognises only these two effects: it would ignore `Deny` and so allow what another line allows.
             _ => {
                 let message = format!("unknown effect `{effect}`; known are allow, deny (in small letters)");
-                faults.add(number, "UNKNOWN_EFFECT", message);
+                diagnostics.add(number, "UNKNOWN_EFFECT", message);
                 None
             }
         };
         let (true, Some(action), Some(allow)) = (good, action, allow) else { return };
-        let name = self.objects.named(object).map_or(object, |known| known.name.as_str());
+        let name = self.objects.named(object).map_or(object, |found| found.name.as_str());
         if name != object {
             self.rules.old.push((number, object.to_owned(), name.to_owned()));
         }
@@ -156,91 +163,106 @@ impl Loader<'_> {
         };
         if let Some(first) = self.seen.get(&line.values()) {
             let anew = if name == object { String::new() } else { format!(": `{object}` is `{name}`") };
-            faults.add(number, "DUPLICATE_LINE", format!("the same rule is on line {first}{anew}"));
+            diagnostics.add(number, "DUPLICATE_LINE", format!("the same rule is on line {first}{anew}"));
             return;
         }
         self.seen.insert(line.values(), number);
         self.rules.lines.push(line);
     }
 
-    fn role(&self, number: usize, name: &str, anyone: bool, faults: &mut Diagnostics) -> bool {
+    fn role(&self, number: usize, name: &str, anyone: bool, diagnostics: &mut Diagnostics) -> bool {
         let Some(code) = name.strip_prefix("role:") else {
-            faults.add(number, "MISSING_PREFIX", format!("`{name}` must begin with `role:`"));
+            diagnostics.add(number, "MISSING_PREFIX", format!("`{name}` must begin with `role:`"));
             return false;
         };
-        let known = (anyone && code == ANY_ROLE) || self.declared.roles.iter().any(|role| role.code == code);
-        if !known {
-            faults.add(number, "UNKNOWN_ROLE", format!("unknown role `{code}`"));
+        let is_known =
+            (anyone && code == ANY_ROLE) || self.declared.roles.iter().any(|role| role.code == code);
+        if !is_known {
+            diagnostics.add(number, "UNKNOWN_ROLE", format!("unknown role `{code}`"));
         }
-        known
+        is_known
     }
 
-    fn purpose(&self, number: usize, name: &str, any: bool, faults: &mut Diagnostics) -> bool {
+    fn purpose(&self, number: usize, name: &str, any: bool, diagnostics: &mut Diagnostics) -> bool {
         let Some(code) = name.strip_prefix("purpose:") else {
-            faults.add(number, "MISSING_PREFIX", format!("`{name}` must begin with `purpose:`"));
+            diagnostics.add(number, "MISSING_PREFIX", format!("`{name}` must begin with `purpose:`"));
             return false;
         };
-        let known =
+        let is_known =
             (any && code == ANY_PURPOSE) || self.declared.purposes.iter().any(|purpose| purpose.code == code);
-        if !known {
-            faults.add(number, "UNKNOWN_PURPOSE", format!("unknown purpose `{code}`"));
+        if !is_known {
+            diagnostics.add(number, "UNKNOWN_PURPOSE", format!("unknown purpose `{code}`"));
         }
-        known
+        is_known
     }
 
-    fn group(&mut self, number: usize, from: &str, to: &str, faults: &mut Diagnostics) {
-        if !(self.purpose(number, from, false, faults) & self.purpose(number, to, false, faults)) {
+    fn group(&mut self, number: usize, from: &str, to: &str, diagnostics: &mut Diagnostics) {
+        if !(self.purpose(number, from, false, diagnostics) & self.purpose(number, to, false, diagnostics)) {
             return;
         }
         let code = to.trim_start_matches("purpose:");
         if !self.declared.purposes.iter().any(|purpose| purpose.code == code && purpose.is_group) {
-            faults.add(number, "NOT_A_GROUP", format!("purpose `{code}` is not a group"));
+            diagnostics.add(number, "NOT_A_GROUP", format!("purpose `{code}` is not a group"));
             return;
         }
-        link(&mut self.rules.purposes, number, from, to, faults);
+        link(&mut self.rules.purposes, number, from, to, diagnostics);
     }
 
-    fn object(&self, number: usize, name: &str, action: Option<Action>, faults: &mut Diagnostics) -> bool {
+    fn object(
+        &self,
+        number: usize,
+        name: &str,
+        action: Option<Action>,
+        diagnostics: &mut Diagnostics,
+    ) -> bool {
         let kind = match self.objects.named(name) {
             Some(object) if object.derived => {
                 let message =
                     format!("`{name}` is readable where any field of its type is; it takes no rule");
-                faults.add(number, "DERIVED_OBJECT", message);
+                diagnostics.add(number, "DERIVED_OBJECT", message);
                 return false;
             }
             Some(object) => object.kind,
             None if self.objects.is_group(name) => Kind::Field,
             None => {
-                let (code, what) = match name.split_once(':') {
+                let (code, expected) = match name.split_once(':') {
                     Some(("data" | "type", _)) => ("UNKNOWN_OBJECT", "group of fields"),
                     Some(("token" | "ground", _)) => ("UNKNOWN_OBJECT", "role, purpose or ground to grant"),
                     _ if name.contains('.') => ("UNKNOWN_OBJECT", "field"),
                     _ => ("MISSING_PREFIX", "object, it has no prefix and is no field:"),
                 };
-                faults.add(number, code, format!("unknown {what} `{name}`"));
+                diagnostics.add(number, code, format!("unknown {expected} `{name}`"));
                 return false;
             }
         };
         if let Some(action) = action.filter(|action| !kind.takes(*action)) {
             let message = format!("`{}` cannot be done to `{name}`", action.as_str());
-            faults.add(number, "ACTION_MISFIT", message);
+            diagnostics.add(number, "ACTION_MISFIT", message);
             return false;
         }
         true
     }
 }
 
-fn link(links: &mut Links, number: usize, from: &str, to: &str, faults: &mut Diagnostics) {
+fn link(links: &mut Links, number: usize, from: &str, to: &str, diagnostics: &mut Diagnostics) {
     match links.add(from, to) {
         Ok(()) => {}
         Err(LinkError::Known) => {
-            faults.add(number, "DUPLICATE_LINE", format!("`{from}` belongs to `{to}` already"));
+            diagnostics.add(number, "DUPLICATE_LINE", format!("`{from}` belongs to `{to}` already"));
         }
         Err(LinkError::Cycle) => {
-            faults.add(number, "CYCLE", format!("`{to}` belongs to `{from}`, so this would be a circle"));
+            diagnostics.add(
+                number,
+                "CYCLE",
+                format!("`{to}` belongs to `{from}`, so this would be a circle"),
+            );
         }
         Err(LinkError::TooLong) => {
-            faults.add(number, "CHAIN_TOO_LONG", "a chain of more than 9 links would silently not match");
+            diagnostics.add(
+                number,
+                "CHAIN_TOO_LONG",
+                "a chain of more than 9 links would silently not match",
+            );
         }
     }
 }

@@ -83,16 +83,16 @@ impl Policy {
     pub async fn load(sources: &Sources, objects: &[PolicyObject]) -> Result<Self, PolicyErrors> {
         let mut errors = Vec::new();
         if sources::significant(&sources.model) != sources::significant(sources::MODEL) {
-            let mut faults = Diagnostics::of(&sources.file("model.conf"));
-            faults.add(0, "FOREIGN_MODEL", "the model is part of the program and cannot be replaced");
-            errors.extend(faults.into_vec());
+            let mut diagnostics = Diagnostics::of(&sources.file("model.conf"));
+            diagnostics.add(0, "FOREIGN_MODEL", "the model is part of the program and cannot be replaced");
+            errors.extend(diagnostics.into_vec());
         }
-        let mut faults = Diagnostics::of(&sources.file("purposes.toml"));
-        let declared = purposes::parse(&sources.purposes, &mut faults);
-        if faults.is_empty() && (declared.roles.is_empty() || declared.purposes.is_empty()) {
-            faults.add(0, "NOTHING_DECLARED", "there must be at least one role and one purpose");
+        let mut diagnostics = Diagnostics::of(&sources.file("purposes.toml"));
+        let declared = purposes::parse(&sources.purposes, &mut diagnostics);
+        if diagnostics.is_empty() && (declared.roles.is_empty() || declared.purposes.is_empty()) {
+            diagnostics.add(0, "NOTHING_DECLARED", "there must be at least one role and one purpose");
         }
-        errors.extend(faults.into_vec());
+        errors.extend(diagnostics.into_vec());
         let objects = Objects::new(
             objects,
             declared.roles.iter().map(|role| role.code.as_str()),
@@ -103,16 +103,16 @@ impl Policy {
                 .filter(|purpose| purpose.grounds == Grounds::Recorded)
                 .map(|purpose| purpose.code.as_str()),
         );
-        let mut faults = Diagnostics::of(&sources.file("policy.csv"));
-        let rules = load::parse(&sources.policy, &declared, &objects, &mut faults);
-        errors.extend(faults.into_vec());
-        let (mut texts, faults) =
+        let mut diagnostics = Diagnostics::of(&sources.file("policy.csv"));
+        let rules = load::parse(&sources.policy, &declared, &objects, &mut diagnostics);
+        errors.extend(diagnostics.into_vec());
+        let (mut texts, diagnostics) =
             texts::parse(&sources.texts, &declared, sources.directory.trim_end_matches('/'));
-        errors.extend(faults);
-        let mut faults = Diagnostics::of(&sources.file("purposes.toml"));
-        forms::apply(&declared, &mut texts, &mut faults);
-        forms::check(&declared, &texts, &mut faults);
-        errors.extend(faults.into_vec());
+        errors.extend(diagnostics);
+        let mut diagnostics = Diagnostics::of(&sources.file("purposes.toml"));
+        forms::apply(&declared, &mut texts, &mut diagnostics);
+        forms::check(&declared, &texts, &mut diagnostics);
+        errors.extend(diagnostics.into_vec());
         if !errors.is_empty() {
             return Err(PolicyErrors(errors));
         }
@@ -151,7 +151,7 @@ impl Policy {
 
     /// The current name of an object, for policies that still use its deprecated name.
     pub fn current_name<'n>(&'n self, name: &'n str) -> &'n str {
-        self.objects.named(name).map_or(name, |known| known.name.as_str())
+        self.objects.named(name).map_or(name, |found| found.name.as_str())
     }
 
     /// The purpose or group with this code.

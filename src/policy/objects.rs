@@ -157,7 +157,7 @@ impl Objects {
     }
 
     fn type_index(&mut self, name: &str) -> usize {
-        if let Some(index) = self.types.iter().position(|known| known == name) {
+        if let Some(index) = self.types.iter().position(|existing| existing == name) {
             return index;
         }
         self.types.push(name.to_owned());

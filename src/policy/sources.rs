@@ -47,11 +47,11 @@ impl Sources {
     /// # Errors
     /// `UNREADABLE` for each file that is missing or not UTF-8.
     pub fn read(directory: &Path) -> Result<Self, PolicyErrors> {
-        let mut faults = Vec::new();
+        let mut diagnostics = Vec::new();
         let mut text = |name: &str| {
             let path = directory.join(name);
             std::fs::read_to_string(&path).unwrap_or_else(|error| {
-                faults.push(PolicyError {
+                diagnostics.push(PolicyError {
                     file: path.display().to_string(),
                     line: 0,
                     code: "UNREADABLE",
@@ -67,10 +67,10 @@ impl Sources {
             policy: text("policy.csv"),
             purposes: text("purposes.toml"),
             cases: text("cases.yaml"),
-            texts: texts::read(directory, &mut faults),
+            texts: texts::read(directory, &mut diagnostics),
         };
-        sources.check_sums(directory, &mut faults);
-        if faults.is_empty() { Ok(sources) } else { Err(PolicyErrors(faults)) }
+        sources.check_sums(directory, &mut diagnostics);
+        if diagnostics.is_empty() { Ok(sources) } else { Err(PolicyErrors(diagnostics)) }
     }
 
     /// Whether the file at `path` in a policy directory is part of the policy.
@@ -81,15 +81,15 @@ impl Sources {
 
     /// Compares every file with `SHA256SUMS`, in the format of `sha256sum`, if the directory has one: the policy is
     /// then only accepted as a whole, however long copying takes.
-    fn check_sums(&self, directory: &Path, faults: &mut Vec<PolicyError>) {
+    fn check_sums(&self, directory: &Path, diagnostics: &mut Vec<PolicyError>) {
         let path = directory.join(CHECKSUM_FILE);
-        let mut fault = |line: usize, code, message: String| {
-            faults.push(PolicyError { file: path.display().to_string(), line, code, message });
+        let mut add_error = |line: usize, code, message: String| {
+            diagnostics.push(PolicyError { file: path.display().to_string(), line, code, message });
         };
         let listed = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
-            Err(error) => return fault(0, "UNREADABLE", format!("cannot be read: {error}")),
+            Err(error) => return add_error(0, "UNREADABLE", format!("cannot be read: {error}")),
         };
         let mut sums: BTreeMap<&str, &str> = BTreeMap::new();
         for (index, line) in listed.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -99,7 +99,7 @@ impl Sources {
                     let name = name.trim_start_matches([' ', '*']).trim_start_matches("./");
                     sums.insert(name.trim_end(), sum);
                 }
-                _ => fault(
+                _ => add_error(
                     index + 1,
                     "SUM",
                     "a line must be the SHA-256 of a file, two blanks and its name".to_owned(),
@@ -110,13 +110,13 @@ impl Sources {
             match sums.remove(name.as_str()) {
                 Some(sum) if sum.eq_ignore_ascii_case(&format!("{:x}", Sha256::digest(text))) => {}
                 Some(_) => {
-                    fault(0, "SUM", format!("`{name}` does not match its checksum; it may be incomplete"))
+                    add_error(0, "SUM", format!("`{name}` does not match its checksum; it may be incomplete"))
                 }
-                None => fault(0, "SUM", format!("`{name}` is not listed")),
+                None => add_error(0, "SUM", format!("`{name}` is not listed")),
             }
         }
         for name in sums.into_keys() {
-            fault(0, "SUM", format!("`{name}` is listed but is missing or not part of the policy"));
+            add_error(0, "SUM", format!("`{name}` is listed but is missing or not part of the policy"));
         }
     }
 

@@ -33,19 +33,24 @@ pub(super) fn embedded() -> Files {
 }
 
 /// The texts under `directory/texts`; none if the directory does not exist.
-pub(super) fn read(directory: &Path, faults: &mut Vec<PolicyError>) -> Files {
+pub(super) fn read(directory: &Path, diagnostics: &mut Vec<PolicyError>) -> Files {
     let root = directory.join("texts");
     let mut files = Files::new();
     let mut open = if root.is_dir() { vec![root.clone()] } else { Vec::new() };
-    let mut fault = |path: &Path, error: std::io::Error| {
+    let mut add_error = |path: &Path, error: std::io::Error| {
         let message = format!("cannot be read: {error}");
-        faults.push(PolicyError { file: path.display().to_string(), line: 0, code: "UNREADABLE", message });
+        diagnostics.push(PolicyError {
+            file: path.display().to_string(),
+            line: 0,
+            code: "UNREADABLE",
+            message,
+        });
     };
     while let Some(directory) = open.pop() {
         let entries = match std::fs::read_dir(&directory) {
             Ok(entries) => entries,
             Err(error) => {
-                fault(&directory, error);
+                add_error(&directory, error);
                 continue;
             }
         };
@@ -56,7 +61,7 @@ pub(super) fn read(directory: &Path, faults: &mut Vec<PolicyError>) -> Files {
             }
             match std::fs::read_to_string(&path) {
                 Ok(text) => _ = files.insert(name(&root, &path), text),
-                Err(error) => fault(&path, error),
+                Err(error) => add_error(&path, error),
             }
         }
     }
@@ -76,7 +81,7 @@ pub(super) fn parse(
 ) -> (Vec<ConsentText>, Vec<PolicyError>) {
     let (mut texts, mut errors) = (Vec::new(), Vec::new());
     for (name, text) in files {
-        let mut faults = Diagnostics::of(&format!("{directory}/texts/{name}"));
+        let mut diagnostics = Diagnostics::of(&format!("{directory}/texts/{name}"));
         let parts: Vec<&str> = name.split('/').collect();
         match parts.as_slice() {
             [purpose, language, file] => match file.strip_suffix(".txt") {
@@ -88,23 +93,27 @@ pub(super) fn parse(
                         text: text.trim().to_owned(),
                         renew_within: None,
                     };
-                    check(&parsed, declared, &mut faults);
+                    check(&parsed, declared, &mut diagnostics);
                     texts.push(parsed);
                 }
-                None => faults.add(0, "BAD_TEXT_NAME", "a text must be a file <version>.txt"),
+                None => diagnostics.add(0, "BAD_TEXT_NAME", "a text must be a file <version>.txt"),
             },
-            _ => faults.add(0, "BAD_TEXT_NAME", "texts must be at texts/<purpose>/<language>/<version>.txt"),
+            _ => diagnostics.add(
+                0,
+                "BAD_TEXT_NAME",
+                "texts must be at texts/<purpose>/<language>/<version>.txt",
+            ),
         }
-        errors.extend(faults.into_vec());
+        errors.extend(diagnostics.into_vec());
     }
     (texts, errors)
 }
 
-fn check(text: &ConsentText, declared: &Declared, faults: &mut Diagnostics) {
+fn check(text: &ConsentText, declared: &Declared, diagnostics: &mut Diagnostics) {
     match declared.purposes.iter().find(|purpose| purpose.code == text.purpose) {
-        None => faults.add(0, "UNKNOWN_PURPOSE", format!("unknown purpose `{}`", text.purpose)),
+        None => diagnostics.add(0, "UNKNOWN_PURPOSE", format!("unknown purpose `{}`", text.purpose)),
         Some(purpose) if purpose.grounds != Grounds::Consent => {
-            faults.add(
+            diagnostics.add(
                 0,
                 "TEXT_WITHOUT_CONSENT",
                 format!("purpose `{}` is not based on consent", text.purpose),
@@ -114,16 +123,16 @@ fn check(text: &ConsentText, declared: &Declared, faults: &mut Diagnostics) {
     }
     let tag = |c: char| c.is_ascii_alphanumeric() || c == '-';
     if text.language.len() < 2 || !text.language.chars().all(tag) {
-        faults.add(0, "BAD_LANGUAGE", format!("`{}` is not a language tag", text.language));
+        diagnostics.add(0, "BAD_LANGUAGE", format!("`{}` is not a language tag", text.language));
     }
     let word = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if text.version.is_empty() || text.version.len() > 50 || !text.version.chars().all(word) {
-        faults.add(0, "BAD_VERSION", "a version must consist of letters, digits, `-`, `_` and `.`");
+        diagnostics.add(0, "BAD_VERSION", "a version must consist of letters, digits, `-`, `_` and `.`");
     }
     if text.text.is_empty() {
-        faults.add(0, "EMPTY_VALUE", "the text is empty");
+        diagnostics.add(0, "EMPTY_VALUE", "the text is empty");
     }
     if text.text.chars().count() > MAX_TEXT_CHARS {
-        faults.add(0, "TOO_LONG", format!("a text has at most {MAX_TEXT_CHARS} characters"));
+        diagnostics.add(0, "TOO_LONG", format!("a text has at most {MAX_TEXT_CHARS} characters"));
     }
 }

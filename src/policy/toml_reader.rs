@@ -20,7 +20,7 @@ pub(super) struct Entry<'a, 'i> {
     text: &'a str,
     line: usize,
     table: &'a DeTable<'i>,
-    known: Vec<&'static str>,
+    read_keys: Vec<&'static str>,
 }
 
 /// Calls `each` for all `[[kind]]` entries of a file in order, with the name of their kind. Syntax errors stop the
@@ -28,13 +28,13 @@ pub(super) struct Entry<'a, 'i> {
 pub(super) fn read(
     text: &str,
     kinds: &[&'static str],
-    faults: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     mut each: impl FnMut(&'static str, Entry<'_, '_>, &mut Diagnostics),
 ) {
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let line = error.span().map_or(0, |span| line_at(text, span.start));
-        faults.add(line, "TOML_SYNTAX", error.message().to_owned());
+        diagnostics.add(line, "TOML_SYNTAX", error.message().to_owned());
     }
     if !errors.is_empty() {
         return;
@@ -42,18 +42,20 @@ pub(super) fn read(
     for (key, value) in document.get_ref() {
         let line = line_at(text, key.span().start);
         let Some(kind) = kinds.iter().find(|kind| key.get_ref() == **kind) else {
-            faults.add(line, "UNKNOWN_KEY", format!("unknown key `{}`", key.get_ref()));
+            diagnostics.add(line, "UNKNOWN_KEY", format!("unknown key `{}`", key.get_ref()));
             continue;
         };
         let DeValue::Array(entries) = value.get_ref() else {
-            faults.add(line, "WRONG_TYPE", format!("`{kind}` must be written as [[{kind}]]"));
+            diagnostics.add(line, "WRONG_TYPE", format!("`{kind}` must be written as [[{kind}]]"));
             continue;
         };
         for entry in entries.iter() {
             let line = line_at(text, entry.span().start);
             match entry.get_ref() {
-                DeValue::Table(table) => each(kind, Entry { text, line, table, known: Vec::new() }, faults),
-                _ => faults.add(line, "WRONG_TYPE", format!("`{kind}` must be written as [[{kind}]]")),
+                DeValue::Table(table) => {
+                    each(kind, Entry { text, line, table, read_keys: Vec::new() }, diagnostics)
+                }
+                _ => diagnostics.add(line, "WRONG_TYPE", format!("`{kind}` must be written as [[{kind}]]")),
             }
         }
     }
@@ -69,8 +71,8 @@ impl<'a, 'i> Entry<'a, 'i> {
     pub(super) fn line_of(&self, key: &str) -> usize {
         self.table
             .iter()
-            .find(|(known, _)| known.get_ref() == key)
-            .map_or(self.line, |(known, _)| line_at(self.text, known.span().start))
+            .find(|(name, _)| name.get_ref() == key)
+            .map_or(self.line, |(name, _)| line_at(self.text, name.span().start))
     }
 
     /// Whether the entry has `key`.
@@ -79,66 +81,66 @@ impl<'a, 'i> Entry<'a, 'i> {
     }
 
     fn take(&mut self, key: &'static str) -> Option<&'a DeValue<'i>> {
-        self.known.push(key);
+        self.read_keys.push(key);
         self.table.get(key).map(Spanned::get_ref)
     }
 
     /// An optional text, which must not be empty.
-    pub(super) fn optional(&mut self, key: &'static str, faults: &mut Diagnostics) -> Option<String> {
+    pub(super) fn optional(&mut self, key: &'static str, diagnostics: &mut Diagnostics) -> Option<String> {
         match self.take(key)? {
             DeValue::String(value) if value.trim().is_empty() => {
-                faults.add(self.line_of(key), "EMPTY_VALUE", format!("`{key}` is empty"));
+                diagnostics.add(self.line_of(key), "EMPTY_VALUE", format!("`{key}` is empty"));
                 None
             }
             DeValue::String(value) => Some(value.trim().to_owned()),
             _ => {
-                faults.add(self.line_of(key), "WRONG_TYPE", format!("`{key}` must be a text"));
+                diagnostics.add(self.line_of(key), "WRONG_TYPE", format!("`{key}` must be a text"));
                 None
             }
         }
     }
 
     /// A required text.
-    pub(super) fn required(&mut self, key: &'static str, faults: &mut Diagnostics) -> String {
+    pub(super) fn required(&mut self, key: &'static str, diagnostics: &mut Diagnostics) -> String {
         if self.table.get(key).is_none() {
-            faults.add(self.line, "MISSING_KEY", format!("`{key}` is missing"));
+            diagnostics.add(self.line, "MISSING_KEY", format!("`{key}` is missing"));
         }
-        self.optional(key, faults).unwrap_or_default()
+        self.optional(key, diagnostics).unwrap_or_default()
     }
 
     /// A code: lower case letters, digits and underscores, at most [`MAX_CODE_CHARS`].
-    pub(super) fn code(&mut self, key: &'static str, faults: &mut Diagnostics) -> String {
-        let code = self.required(key, faults);
+    pub(super) fn code(&mut self, key: &'static str, diagnostics: &mut Diagnostics) -> String {
+        let code = self.required(key, diagnostics);
         let fits = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
         if !code.chars().all(fits) {
             let message = format!("`{code}` must consist of a-z, 0-9 and _");
-            faults.add(self.line_of(key), "BAD_CODE", message);
+            diagnostics.add(self.line_of(key), "BAD_CODE", message);
         }
         if code.len() > MAX_CODE_CHARS {
             let message = format!("`{code}` must have at most {MAX_CODE_CHARS} characters");
-            faults.add(self.line_of(key), "BAD_CODE", message);
+            diagnostics.add(self.line_of(key), "BAD_CODE", message);
         }
         code
     }
 
     /// A boolean, false if absent.
-    pub(super) fn flag(&mut self, key: &'static str, faults: &mut Diagnostics) -> bool {
+    pub(super) fn flag(&mut self, key: &'static str, diagnostics: &mut Diagnostics) -> bool {
         match self.take(key) {
             None => false,
             Some(DeValue::Boolean(value)) => *value,
             Some(_) => {
-                faults.add(self.line_of(key), "WRONG_TYPE", format!("`{key}` must be true or false"));
+                diagnostics.add(self.line_of(key), "WRONG_TYPE", format!("`{key}` must be true or false"));
                 false
             }
         }
     }
 
     /// A list of texts, empty if absent.
-    pub(super) fn list(&mut self, key: &'static str, faults: &mut Diagnostics) -> Vec<String> {
+    pub(super) fn list(&mut self, key: &'static str, diagnostics: &mut Diagnostics) -> Vec<String> {
         let line = self.line_of(key);
         let Some(value) = self.take(key) else { return Vec::new() };
         let DeValue::Array(values) = value else {
-            faults.add(line, "WRONG_TYPE", format!("`{key}` must be a list of texts"));
+            diagnostics.add(line, "WRONG_TYPE", format!("`{key}` must be a list of texts"));
             return Vec::new();
         };
         let mut texts = Vec::new();
@@ -146,20 +148,20 @@ impl<'a, 'i> Entry<'a, 'i> {
             match value.get_ref() {
                 DeValue::String(text) if !text.trim().is_empty() => texts.push(text.trim().to_owned()),
                 DeValue::String(_) => {
-                    faults.add(line, "EMPTY_VALUE", format!("`{key}` contains an empty text"))
+                    diagnostics.add(line, "EMPTY_VALUE", format!("`{key}` contains an empty text"))
                 }
-                _ => faults.add(line, "WRONG_TYPE", format!("`{key}` must be a list of texts")),
+                _ => diagnostics.add(line, "WRONG_TYPE", format!("`{key}` must be a list of texts")),
             }
         }
         texts
     }
 
     /// Reports every key that was not read.
-    pub(super) fn finish(self, faults: &mut Diagnostics) {
+    pub(super) fn finish(self, diagnostics: &mut Diagnostics) {
         for (key, _) in self.table {
-            if !self.known.iter().any(|known| key.get_ref() == *known) {
+            if !self.read_keys.iter().any(|read| key.get_ref() == *read) {
                 let line = line_at(self.text, key.span().start);
-                faults.add(line, "UNKNOWN_KEY", format!("unknown key `{}`", key.get_ref()));
+                diagnostics.add(line, "UNKNOWN_KEY", format!("unknown key `{}`", key.get_ref()));
             }
         }
     }
@@ -169,15 +171,15 @@ impl<'a, 'i> Entry<'a, 'i> {
 pub(super) fn period(
     entry: &mut Entry<'_, '_>,
     key: &'static str,
-    faults: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
 ) -> Option<String> {
-    let text = entry.optional(key, faults)?;
+    let text = entry.optional(key, diagnostics)?;
     let number = text
         .strip_prefix('P')
         .and_then(|rest| rest.strip_suffix(['Y', 'M', 'W', 'D']))
         .and_then(|number| number.parse::<u16>().ok());
     if number.is_none_or(|number| number == 0) {
-        faults.add(
+        diagnostics.add(
             entry.line_of(key),
             "BAD_PERIOD",
             format!("`{text}` must be a period like P2Y, P6M or P30D"),

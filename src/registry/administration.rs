@@ -5,7 +5,7 @@ use super::{
     enums::{CHANNEL, CONTACT_POINT_KIND, RECIPIENT_KIND},
 };
 use super::{
-    field::{choice, created_at, date, id, list, one, reference, text, time},
+    field::{choice, created_at, date, id, list, reference, text, time, to_one},
     kinds::DataCategory::{Administration, Objection},
 };
 
@@ -45,15 +45,15 @@ pub static STOP: ObjectType = ObjectType {
     fields: &[
         id(),
         reference("recipientId", Administration, "recipient_id", "Id of the recipient to be told."),
-        one("recipient", &RECIPIENT, "recipient_id", "The recipient to be told."),
+        to_one("recipient", &RECIPIENT, "recipient_id", "The recipient to be told."),
         reference(
             "contactId",
             Objection,
             "contact_id",
             "Id of the person, even if the contact no longer exists.",
         ),
-        one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
-        one("purpose", &PURPOSE, "purpose_code", "The purpose to stop, never a group."),
+        to_one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
+        to_one("purpose", &PURPOSE, "purpose_code", "The purpose to stop, never a group."),
         choice("channel", Objection, "channel", &CHANNEL, "The channel; null for all channels.").filterable(),
         choice(
             "addressKind",
@@ -90,7 +90,7 @@ pub static ACCESS_TOKEN: ObjectType = ObjectType {
         list("roles", Administration, "roles", "Roles."),
         list("purposes", Administration, "purposes", "Codes of permitted purposes."),
         list("fields", Administration, "fields", "Coordinates it is restricted to; null for no restriction."),
-        one("recipient", &RECIPIENT, "recipient_id", "The recipient that uses it."),
+        to_one("recipient", &RECIPIENT, "recipient_id", "The recipient that uses it."),
         text("createdBy", Administration, "created_by", "Actor who created it."),
         created_at(),
         time("expiresAt", Administration, "expires_at", "When it expires."),
@@ -113,7 +113,7 @@ pub static ACCESS: ObjectType = ObjectType {
     plural: None,
     fields: &[
         id(),
-        one("recipient", &RECIPIENT, "recipient_id", "The recipient."),
+        to_one("recipient", &RECIPIENT, "recipient_id", "The recipient."),
         list("purposes", Administration, "purposes", "Codes of the purposes for which it may fetch data."),
         created_at(),
         time("expiresAt", Administration, "expires_at", "When it expires."),

@@ -2,7 +2,7 @@
 
 use super::{CONTACT, ObjectType, RowRule, enums::AUDIT_OUTCOME};
 use super::{
-    field::{choice, id, list, one, reference, sealed, text, time},
+    field::{choice, id, list, reference, sealed, text, time, to_one},
     kinds::DataCategory::Audit,
 };
 
@@ -28,7 +28,7 @@ pub static AUDIT_ENTRY: ObjectType = ObjectType {
             .filterable(),
         text("entityType", Audit, "entity_type", "Type of the affected object.").required().filterable(),
         reference("entityId", Audit, "entity_id", "Id of the affected object."),
-        one("contact", &CONTACT, "contact_id", "The person concerned, if visible for this purpose.")
+        to_one("contact", &CONTACT, "contact_id", "The person concerned, if visible for this purpose.")
             .filterable_as("contactId"),
         list(
             "changedFields",

@@ -4,7 +4,7 @@ use super::{
     ObjectType, RowRule,
     contact::CONTACT,
     enums::{CHANGE_KIND, CHANNEL},
-    field::{choice, id, one, reference, time},
+    field::{choice, id, reference, time, to_one},
     kinds::DataCategory::*,
     purpose::PURPOSE,
 };
@@ -25,8 +25,8 @@ pub static CONSENT_CHANGE: ObjectType = ObjectType {
             "contact_id",
             "Id of the person, even if the contact no longer exists.",
         ),
-        one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
-        one("purpose", &PURPOSE, "purpose_code", "Purpose of the consent."),
+        to_one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
+        to_one("purpose", &PURPOSE, "purpose_code", "Purpose of the consent."),
         choice("channel", Consent, "channel", &CHANNEL, "The channel.").required().filterable(),
         choice("kind", Consent, "kind", &CHANGE_KIND, "Whether the consent holds from then on.")
             .required()

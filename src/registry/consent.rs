@@ -3,7 +3,7 @@
 use super::{
     ObjectType, RowRule,
     enums::{BLOCK_KIND, CHANNEL, CONSENT_EVENT_KIND},
-    field::{choice, created_at, id, one, text, time},
+    field::{choice, created_at, id, text, time, to_one},
     kinds::DataCategory::*,
     purpose::PURPOSE,
 };
@@ -24,7 +24,7 @@ pub static CONSENT_EVENT: ObjectType = ObjectType {
         text("source", Consent, "source", "Where it was declared."),
         text("actor", Consent, "actor", "Actor who recorded it."),
         text("proof", Consent, "proof", "Kind of proof, e.g. double_opt_in."),
-        one("text", &CONSENT_TEXT, "consent_text_id", "The text that the person agreed to."),
+        to_one("text", &CONSENT_TEXT, "consent_text_id", "The text that the person agreed to."),
         time("expiresAt", Consent, "expires_at", "When the consent given by this declaration expires."),
         time("reviewDueAt", Consent, "review_due_at", "When it is due for review."),
         text(
@@ -53,7 +53,7 @@ pub static CONSENT_TEXT: ObjectType = ObjectType {
     plural: None,
     fields: &[
         id(),
-        one("purpose", &PURPOSE, "purpose_code", "The purpose it concerns."),
+        to_one("purpose", &PURPOSE, "purpose_code", "The purpose it concerns."),
         text("language", Technical, "language", "Language (BCP 47)."),
         text("version", Technical, "version", "Version."),
         text("text", Technical, "text", "The text in full."),
@@ -79,7 +79,7 @@ pub static GROUND: ObjectType = ObjectType {
     plural: None,
     fields: &[
         id(),
-        one("purpose", &PURPOSE, "purpose_code", "The purpose it makes lawful."),
+        to_one("purpose", &PURPOSE, "purpose_code", "The purpose it makes lawful."),
         text("reference", Ground, "reference", "Contract number, duty or balancing test."),
         time("since", Ground, "since", "When it takes effect."),
         time("until", Ground, "until", "When it expires; null if open-ended."),
@@ -99,7 +99,7 @@ pub static OBJECTION: ObjectType = ObjectType {
     plural: None,
     fields: &[
         id(),
-        one("purpose", &PURPOSE, "purpose_code", "The purpose or group objected to."),
+        to_one("purpose", &PURPOSE, "purpose_code", "The purpose or group objected to."),
         time("objectedAt", Objection, "objected_at", "When the person objected."),
         time("endedAt", Objection, "ended_at", "When the objection ended."),
         choice("channel", Objection, "channel", &CHANNEL, "The channel it concerns; null for all channels."),
@@ -124,7 +124,7 @@ pub static BLOCK: ObjectType = ObjectType {
     fields: &[
         id(),
         choice("kind", Objection, "kind", &BLOCK_KIND, "Why.").required(),
-        one("purpose", &PURPOSE, "purpose_code", "The purpose or group that is blocked."),
+        to_one("purpose", &PURPOSE, "purpose_code", "The purpose or group that is blocked."),
         choice("channel", Objection, "channel", &CHANNEL, "The channel on which the address is reached."),
         time(
             "since",

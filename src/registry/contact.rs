@@ -5,8 +5,8 @@ use super::{
     consent::{BLOCK, CONSENT_EVENT, CONSENT_TEXT, GROUND, OBJECTION},
     enums::{CHANNEL, CONSENT_STATUS, CONTACT_STATE, REQUEST_KIND, REQUEST_STATUS},
     field::{
-        FieldSource, choice, computed, connection, created_at, date, expiring, folded, id, int, many, one,
-        text, time,
+        FieldSource, choice, computed, connection, created_at, date, expiring, folded, id, int, text, time,
+        to_many, to_one,
     },
     kinds::{DataCategory::*, Mask, RequiredChannel},
     parts::{CONTACT_POINT, PROVENANCE, RESTRICTION},
@@ -78,22 +78,22 @@ pub static CONTACT: ObjectType = ObjectType {
         time("updatedAt", Technical, "updated_at", "When the record was last changed.").required(),
         time("restrictedAt", Technical, "restricted_at", "When processing was restricted (Art. 18)."),
         int("version", Technical, "version", "Version for optimistic locking.").required(),
-        many("contactPoints", &CONTACT_POINT, "contact_id", "Further contact points."),
-        many("provenance", &PROVENANCE, "contact_id", "Where the data comes from (Art. 14(2)(f))."),
-        many("grounds", &GROUND, "contact_id", "Recorded grounds for the purpose of this operation."),
-        many(
+        to_many("contactPoints", &CONTACT_POINT, "contact_id", "Further contact points."),
+        to_many("provenance", &PROVENANCE, "contact_id", "Where the data comes from (Art. 14(2)(f))."),
+        to_many("grounds", &GROUND, "contact_id", "Recorded grounds for the purpose of this operation."),
+        to_many(
             "objections",
             &OBJECTION,
             "contact_id",
             "Objections to the purpose of this operation or its group (Art. 21).",
         ),
-        many(
+        to_many(
             "blocks",
             &BLOCK,
             "contact_id",
             "Blocks on the contact's addresses for the purpose of this operation or its group, whoever declared them.",
         ),
-        many("restrictions", &RESTRICTION, "contact_id", "Restrictions of the processing (Art. 18)."),
+        to_many("restrictions", &RESTRICTION, "contact_id", "Restrictions of the processing (Art. 18)."),
         connection("consents", &CONSENT, "contact_id", "Consents to the purpose of this operation (Art. 7)."),
         connection("requests", &PRIVACY_REQUEST, "contact_id", "Data-subject requests (Art. 15 to 21)."),
     ],
@@ -119,8 +119,8 @@ pub static CONSENT: ObjectType = ObjectType {
     plural: Some("Consent"),
     fields: &[
         id(),
-        one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
-        one("purpose", &PURPOSE, "purpose_code", "What it was given for.").filterable(),
+        to_one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
+        to_one("purpose", &PURPOSE, "purpose_code", "What it was given for.").filterable(),
         choice("channel", Consent, "channel", &CHANNEL, "Channel it was given for.").required().filterable(),
         expiring(
             "status",
@@ -145,8 +145,8 @@ pub static CONSENT: ObjectType = ObjectType {
         )
         .filterable(),
         text("source", Consent, "source", "Where the declaration was made."),
-        one("text", &CONSENT_TEXT, "consent_text_id", "The text that the person agreed to."),
-        many("events", &CONSENT_EVENT, "consent_id", "What happened to it, oldest first."),
+        to_one("text", &CONSENT_TEXT, "consent_text_id", "The text that the person agreed to."),
+        to_many("events", &CONSENT_EVENT, "consent_id", "What happened to it, oldest first."),
         created_at(),
         time("updatedAt", Consent, "updated_at", "When the state last changed.").required(),
     ],
@@ -163,8 +163,8 @@ pub static PRIVACY_REQUEST: ObjectType = ObjectType {
     plural: Some("Request"),
     fields: &[
         id(),
-        one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
-        one("purpose", &PURPOSE, "purpose_code", "The purpose it concerns, if any."),
+        to_one("contact", &CONTACT, "contact_id", "The person, if visible for this purpose."),
+        to_one("purpose", &PURPOSE, "purpose_code", "The purpose it concerns, if any."),
         choice("kind", Request, "kind", &REQUEST_KIND, "The right that is exercised.")
             .required()
             .filterable(),

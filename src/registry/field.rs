@@ -418,7 +418,7 @@ const fn link(name: &'static str, doc: &'static str, source: FieldSource) -> Fie
     field
 }
 
-pub(super) const fn one(
+pub(super) const fn to_one(
     name: &'static str,
     object: &'static ObjectType,
     column: &'static str,
@@ -427,7 +427,7 @@ pub(super) const fn one(
     link(name, doc, FieldSource::One { object, column })
 }
 
-pub(super) const fn many(
+pub(super) const fn to_many(
     name: &'static str,
     object: &'static ObjectType,
     column: &'static str,

@@ -1,7 +1,7 @@
 //! The declaration of mutation inputs. Room: registry.
 
 use super::{EnumType, Field, ObjectType, Validator};
-use crate::{base::names::listed, policy::Action};
+use crate::{base::names::format_list, policy::Action};
 
 /// What kind of value an input field takes.
 #[derive(Clone, Copy, Debug)]
@@ -46,13 +46,13 @@ impl InputKind {
                     one_of(object.writable_fields().map(|(field, _)| field.enum_name()))
                 )
             }
-            Self::Object(ty) => format!("an object with {}", listed(&ty.names())),
+            Self::Object(ty) => format!("an object with {}", format_list(&ty.names())),
         }
     }
 }
 
 fn one_of(names: impl Iterator<Item = String>) -> String {
-    format!("one of {}", listed(&names.collect::<Vec<_>>()))
+    format!("one of {}", format_list(&names.collect::<Vec<_>>()))
 }
 
 /// A right that the caller needs in order to set a value.

@@ -49,9 +49,9 @@ pub struct Payload {
     /// Description in the SDL.
     pub doc: &'static str,
     /// The field that holds the written row.
-    pub one: &'static str,
+    pub row_field: &'static str,
     /// The field that holds all written rows, if there may be several.
-    pub many: Option<&'static str>,
+    pub list_field: Option<&'static str>,
     /// The type of the rows.
     pub object: &'static ObjectType,
     /// Whether the payload contains a secret, which is shown only once.
@@ -108,12 +108,12 @@ impl Mutation {
     }
 }
 
-const fn payload(name: &'static str, one: &'static str, object: &'static ObjectType) -> Payload {
+const fn payload(name: &'static str, row_field: &'static str, object: &'static ObjectType) -> Payload {
     Payload {
         name,
         doc: "What was written, as far as the caller may read it.",
-        one,
-        many: None,
+        row_field,
+        list_field: None,
         object,
         secret: false,
     }
@@ -122,10 +122,10 @@ const fn payload(name: &'static str, one: &'static str, object: &'static ObjectT
 static CONTACT_PAYLOAD: Payload = payload("ContactPayload", "contact", &CONTACT);
 static GROUND_PAYLOAD: Payload = payload("GroundPayload", "ground", &GROUND);
 static OBJECTION_PAYLOAD: Payload =
-    Payload { many: Some("objections"), ..payload("ObjectionPayload", "objection", &OBJECTION) };
+    Payload { list_field: Some("objections"), ..payload("ObjectionPayload", "objection", &OBJECTION) };
 static BLOCK_PAYLOAD: Payload = payload("BlockPayload", "block", &BLOCK);
 static CONSENT_PAYLOAD: Payload =
-    Payload { many: Some("consents"), ..payload("ConsentPayload", "consent", &CONSENT) };
+    Payload { list_field: Some("consents"), ..payload("ConsentPayload", "consent", &CONSENT) };
 static REQUEST_PAYLOAD: Payload = payload("RequestPayload", "request", &PRIVACY_REQUEST);
 static RECIPIENT_PAYLOAD: Payload = payload("RecipientPayload", "recipient", &RECIPIENT);
 static TOKEN_PAYLOAD: Payload =

@@ -152,8 +152,8 @@ const FIELDS_OF_OTHER_TYPES: [&str; 3] = ["Contact.id", "Objection.objectedAt", 
 
 /// Every coordinate whose value is part of a receipt; the caller must be able to read each of them in full.
 pub fn receipt_coordinates() -> Vec<String> {
-    let whole = [&CONSENT, &CONSENT_EVENT, &CONSENT_TEXT, &PURPOSE].into_iter();
-    let fields =
-        whole.flat_map(|object| object.fields.iter().map(|field| format!("{}.{}", object.name, field.name)));
+    let objects = [&CONSENT, &CONSENT_EVENT, &CONSENT_TEXT, &PURPOSE].into_iter();
+    let fields = objects
+        .flat_map(|object| object.fields.iter().map(|field| format!("{}.{}", object.name, field.name)));
     fields.chain(FIELDS_OF_OTHER_TYPES.map(str::to_owned)).collect()
 }

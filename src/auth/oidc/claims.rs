@@ -33,7 +33,7 @@ pub(super) fn read(
         return Err("another issuer");
     }
     let audience = strings(claims.get("aud")).ok_or("no audience")?;
-    if !audience.iter().any(|name| issuer.audience.iter().any(|own| own == name)) {
+    if !audience.iter().any(|name| issuer.audience.iter().any(|accepted| accepted == name)) {
         return Err("another audience");
     }
     let expires_at = check_validity(claims, issuer, now)?;
@@ -85,8 +85,9 @@ fn check_use(claims: &Map<String, Value>, issuer: &Issuer) -> Result<(), Reason>
         return Err("no access token");
     }
     let clients: Vec<&Value> = ["azp", "client_id"].iter().filter_map(|name| claims.get(*name)).collect();
-    let welcome = |client: &&Value| issuer.clients.iter().any(|own| client.as_str() == Some(own));
-    if !issuer.clients.is_empty() && (clients.is_empty() || !clients.iter().all(welcome)) {
+    let is_accepted =
+        |client: &&Value| issuer.clients.iter().any(|accepted| client.as_str() == Some(accepted));
+    if !issuer.clients.is_empty() && (clients.is_empty() || !clients.iter().all(is_accepted)) {
         return Err("another client");
     }
     Ok(())
@@ -98,8 +99,8 @@ fn instant(claims: &Map<String, Value>, name: &str) -> Result<Option<DateTime<Ut
     let seconds =
         value.as_f64().filter(|seconds| (0.0..1e11).contains(seconds)).ok_or("a time is malformed")?;
     #[expect(clippy::cast_possible_truncation, reason = "between 0 and 1e11")]
-    let whole = seconds as i64;
-    DateTime::from_timestamp(whole, 0).map(Some).ok_or("a time is malformed")
+    let whole_seconds = seconds as i64;
+    DateTime::from_timestamp(whole_seconds, 0).map(Some).ok_or("a time is malformed")
 }
 
 /// The claim at a path.

@@ -62,7 +62,7 @@ pub(super) struct KeyStore {
     source: Source,
     client: Client,
     grace: TimeDelta,
-    known: ArcSwap<KeySet>,
+    key_set: ArcSwap<KeySet>,
     /// Time of the last attempt; locked during a refresh, so that only one runs at a time.
     tried_at: Arc<Mutex<Option<DateTime<Utc>>>>,
     /// Whether a refresh is running.
@@ -110,7 +110,7 @@ impl KeyStore {
             source,
             client,
             grace: TimeDelta::seconds(issuer.key_grace_seconds.into()),
-            known: ArcSwap::default(),
+            key_set: ArcSwap::default(),
             tried_at: Arc::default(),
             reading: AtomicBool::new(false),
         })
@@ -124,14 +124,14 @@ impl KeyStore {
         algorithm: Algorithm,
         now: DateTime<Utc>,
     ) -> Result<Arc<PublicKey>, NoKey> {
-        let known = self.known.load_full();
-        let found = self.look(&known, kid, algorithm, now);
-        if found.is_some() && !self.is_due(&known, now) {
+        let key_set = self.key_set.load_full();
+        let found = self.lookup(&key_set, kid, algorithm, now);
+        if found.is_some() && !self.is_due(&key_set, now) {
             return found.ok_or(NoKey::Unknown);
         }
         let reading = self.refresh_in_background(now);
         // Another request may have refreshed the keys since.
-        let found = found.or_else(|| self.look(&self.known.load(), kid, algorithm, now));
+        let found = found.or_else(|| self.lookup(&self.key_set.load(), kid, algorithm, now));
         found.ok_or(if reading { NoKey::Pending } else { NoKey::Unknown })
     }
 
@@ -153,14 +153,14 @@ impl KeyStore {
         true
     }
 
-    fn look(
+    fn lookup(
         &self,
-        known: &KeySet,
+        key_set: &KeySet,
         kid: Option<&str>,
         algorithm: Algorithm,
         now: DateTime<Utc>,
     ) -> Option<Arc<PublicKey>> {
-        let read_at = known.read_at?;
+        let read_at = key_set.read_at?;
         let counts = |key: &&Key| match key.missed_at {
             None => now - read_at <= MAX_STALENESS,
             Some(at) => now - at < self.grace,
@@ -170,7 +170,7 @@ impl KeyStore {
             Some(_) => key.kid.as_deref() == kid,
             None => key.missed_at.is_none(),
         };
-        let fitting = known.keys.iter().filter(|key| key.algorithms.contains(&algorithm));
+        let fitting = key_set.keys.iter().filter(|key| key.algorithms.contains(&algorithm));
         let mut keys = fitting.filter(named).filter(counts);
         // With several candidates a token must name its key.
         match (keys.next(), keys.next()) {
@@ -180,8 +180,8 @@ impl KeyStore {
     }
 
     /// Whether a refresh is due and none is running or was tried recently.
-    fn is_due(&self, known: &KeySet, now: DateTime<Utc>) -> bool {
-        let fresh = known.read_at.is_some_and(|at| (now - at).abs() < REFRESH_INTERVAL);
+    fn is_due(&self, key_set: &KeySet, now: DateTime<Utc>) -> bool {
+        let fresh = key_set.read_at.is_some_and(|at| (now - at).abs() < REFRESH_INTERVAL);
         let tried =
             || self.tried_at.try_lock().map_or(true, |tried| tried.is_some_and(|at| is_recent(at, now)));
         !fresh && !tried()
@@ -202,7 +202,7 @@ impl KeyStore {
 
     /// Refreshes the keys if they are due.
     pub(super) async fn refresh(&self, now: DateTime<Utc>) {
-        if !self.is_due(&self.known.load_full(), now) {
+        if !self.is_due(&self.key_set.load_full(), now) {
             return;
         }
         let mut tried_at = self.tried_at.lock().await;
@@ -251,7 +251,7 @@ impl KeyStore {
         if keys.is_empty() {
             return Err("there is no usable key");
         }
-        for old in &self.known.load().keys {
+        for old in &self.key_set.load().keys {
             // Removed keys without an id cannot be told apart; an id that is listed again means the new key.
             let gone = old.kid.is_some() && keys.iter().all(|key| key.kid != old.kid);
             let missed_at = old.missed_at.unwrap_or(now);
@@ -259,7 +259,7 @@ impl KeyStore {
                 keys.push(Key { missed_at: Some(missed_at), ..old.clone() });
             }
         }
-        self.known.store(Arc::new(KeySet { keys, read_at: Some(now) }));
+        self.key_set.store(Arc::new(KeySet { keys, read_at: Some(now) }));
         Ok(())
     }
 }
@@ -284,9 +284,9 @@ const RSA: [Algorithm; 6] = [
 fn coordinate<const N: usize>(text: &str) -> Option<[u8; N]> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     let start = N.checked_sub(bytes.len())?;
-    let mut whole = [0; N];
-    whole.get_mut(start..)?.copy_from_slice(&bytes);
-    (!bytes.is_empty()).then_some(whole)
+    let mut padded = [0; N];
+    padded.get_mut(start..)?.copy_from_slice(&bytes);
+    (!bytes.is_empty()).then_some(padded)
 }
 
 fn encode(bytes: &[u8]) -> String {
@@ -336,8 +336,11 @@ fn parse_key(listed: Value) -> Option<Key> {
             (key.into(), vec![Algorithm::ES384])
         }
         AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => {
-            let whole = decode(&okp.x)?.len() == 32;
-            (DecodingKey::from_ed_components(&okp.x).ok().filter(|_| whole)?.into(), vec![Algorithm::EdDSA])
+            let is_complete = decode(&okp.x)?.len() == 32;
+            (
+                DecodingKey::from_ed_components(&okp.x).ok().filter(|_| is_complete)?.into(),
+                vec![Algorithm::EdDSA],
+            )
         }
         _ => return None,
     };

@@ -181,7 +181,12 @@ impl Issuer {
         }
         let kind = header.typ.as_deref().unwrap_or_default();
         let kind = strip_application(kind);
-        if !self.settings.token_types.iter().any(|own| strip_application(own).eq_ignore_ascii_case(kind)) {
+        if !self
+            .settings
+            .token_types
+            .iter()
+            .any(|accepted| strip_application(accepted).eq_ignore_ascii_case(kind))
+        {
             return Err("another type of token");
         }
         let key = self.keys.find(header.kid.as_deref(), algorithm, now).map_err(|none| match none {

@@ -18,7 +18,7 @@ pub struct Address {
 impl Address {
     /// The bare address.
     pub fn text(&self) -> String {
-        written(&self.local, &self.domain)
+        format_address(&self.local, &self.domain)
     }
 
     /// The key: the domain and the local part by the rules of the domain.
@@ -33,9 +33,9 @@ impl Address {
         }
         if domain == "gmail.com" {
             let undotted = local.replace('.', "");
-            return written(if undotted.is_empty() { local } else { &undotted }, domain);
+            return format_address(if undotted.is_empty() { local } else { &undotted }, domain);
         }
-        written(local, domain)
+        format_address(local, domain)
     }
 }
 
@@ -61,7 +61,7 @@ fn drops_tags(domain: &str) -> bool {
 }
 
 /// An address whose local part is quoted if necessary.
-fn written(local: &str, domain: &str) -> String {
+fn format_address(local: &str, domain: &str) -> String {
     let mut out = String::with_capacity(local.len() + domain.len() + 3);
     let bare = !local.is_empty() && local.chars().all(is_atom) && !local.starts_with(['\'', '/']);
     if bare && !(local.len() > 1 && local.ends_with('\'')) {
@@ -100,11 +100,11 @@ pub fn plain(text: &str) -> Option<Address> {
 }
 
 /// The addresses in a text, those in angle brackets first, and whether a part of it could not be read.
-pub fn read(given: &str) -> (Vec<Address>, bool) {
-    if let Some(address) = plain(given.trim()) {
+pub fn read(raw: &str) -> (Vec<Address>, bool) {
+    if let Some(address) = plain(raw.trim()) {
         return (vec![address], false);
     }
-    let chars: Vec<char> = prepared(given).chars().collect();
+    let chars: Vec<char> = prepare(raw).chars().collect();
     let mut found: Vec<Address> = Vec::new();
     let mut unread = false;
     let mut end = 0;
@@ -121,7 +121,9 @@ pub fn read(given: &str) -> (Vec<Address>, bool) {
                 end = behind;
                 // No mail is delivered to a single-label domain; perhaps the rest was cut off.
                 unread |= !address.domain.contains(['.', ':']);
-                if !found.iter().any(|known| known.text() == address.text() && known.angled == address.angled)
+                if !found
+                    .iter()
+                    .any(|existing| existing.text() == address.text() && existing.angled == address.angled)
                 {
                     found.push(address);
                 }
@@ -133,17 +135,17 @@ pub fn read(given: &str) -> (Vec<Address>, bool) {
     found.sort_by_key(|address| !address.angled);
     let mut once: Vec<Address> = Vec::new();
     for address in found {
-        if !once.iter().any(|known| known.text() == address.text()) {
+        if !once.iter().any(|existing| existing.text() == address.text()) {
             once.push(address);
         }
     }
-    let unread = unread || (once.is_empty() && !given.trim().is_empty());
+    let unread = unread || (once.is_empty() && !raw.trim().is_empty());
     (once, unread)
 }
 
 /// Prepares a text for scanning: visible characters only, with links and HTML entities resolved.
-fn prepared(given: &str) -> String {
-    let mut text = text::seen(given);
+fn prepare(raw: &str) -> String {
+    let mut text = text::seen(raw);
     if text.contains('&') {
         for (mark, plain) in
             [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#34;", "\""), ("&#39;", "'"), ("&#64;", "@")]
@@ -152,13 +154,13 @@ fn prepared(given: &str) -> String {
         }
     }
     if text.contains(['(', '[', '{']) {
-        text = spoken(text);
+        text = replace_spoken_signs(text);
     }
     resolve_mailto_links(&text)
 }
 
 /// Replaces words such as "at" and "dot" by the characters they stand for.
-fn spoken(mut text: String) -> String {
+fn replace_spoken_signs(mut text: String) -> String {
     const SIGNS: [(&str, &str); 7] = [
         ("(at)", "@"),
         ("[at]", "@"),
@@ -343,7 +345,7 @@ impl Scan<'_> {
         if self.at(end) == Some('@') {
             return None;
         }
-        let whole = end;
+        let domain_end = end;
         while end > at && self.at(end - 1).is_some_and(|c| is_dot(c) || matches!(c, '-' | '_' | '\'')) {
             end -= 1;
         }
@@ -352,13 +354,13 @@ impl Scan<'_> {
             && blank.is_some_and(|next| {
                 let rest = run(next).unwrap_or(self.chars.len());
                 let word = self.chars.get(next..rest).unwrap_or_default();
-                next > whole
+                next > domain_end
                     && self.at(rest) != Some('@')
                     && word.iter().any(|c| is_dot(*c))
                     && !is_dot_at_end(word)
             });
         let domain: String = self.chars.get(at..end)?.iter().collect();
-        (!cut).then(|| domain_of(&domain)).flatten().map(|domain| (domain, whole))
+        (!cut).then(|| domain_of(&domain)).flatten().map(|domain| (domain, domain_end))
     }
 }
 

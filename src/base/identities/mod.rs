@@ -214,7 +214,9 @@ impl Reader {
         }
         let [street, code, city, country] = parts;
         let street = street.map(streets::without_care);
-        postal::key(self.region, [street.as_deref(), code, city, country], |street| streets::usual(&street))
+        postal::key(self.region, [street.as_deref(), code, city, country], |street| {
+            streets::letter_box_key(&street)
+        })
     }
 }
 

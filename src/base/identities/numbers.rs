@@ -24,12 +24,12 @@ pub struct Line {
 }
 
 /// The numbers in a text, and whether a part of it could not be read.
-pub fn read(region: Option<Region>, given: &str) -> (Vec<Line>, bool) {
+pub fn read(region: Option<Region>, raw: &str) -> (Vec<Line>, bool) {
     let plan = region.and_then(|region| plans::of(region.id()));
     let reading = Reading { plan };
     let mut lines: Vec<Line> = Vec::new();
     let mut unread = false;
-    for group in pieces::groups(given) {
+    for group in pieces::groups(raw) {
         lines.extend(reading.group(&group, &mut unread));
     }
     if lines.iter().any(|line| line.valid) {
@@ -42,11 +42,11 @@ pub fn read(region: Option<Region>, given: &str) -> (Vec<Line>, bool) {
     }
     let mut once: Vec<Line> = Vec::new();
     for line in lines {
-        if !once.iter().any(|known| known.keys.first() == line.keys.first()) {
+        if !once.iter().any(|existing| existing.keys.first() == line.keys.first()) {
             once.push(line);
         }
     }
-    let unread = unread || (once.is_empty() && !given.trim().is_empty());
+    let unread = unread || (once.is_empty() && !raw.trim().is_empty());
     (once, unread)
 }
 
@@ -58,8 +58,8 @@ const MEANINGFUL_LETTERS: [&str; 14] =
 
 /// Whether the text was a number before a spreadsheet or a typing error changed it: `4.91712E+11`, `1712345670.0`,
 /// `0171 234567o`. The original cannot be recovered.
-pub fn is_damaged(given: &str) -> bool {
-    let text: Vec<char> = text::seen(given).chars().map(|c| text::digit(c).unwrap_or(c)).collect();
+pub fn is_damaged(raw: &str) -> bool {
+    let text: Vec<char> = text::seen(raw).chars().map(|c| text::digit(c).unwrap_or(c)).collect();
     let at = |index: usize| text.get(index).copied().unwrap_or(' ');
     let is_digit = |index: Option<usize>| index.is_some_and(|index| at(index).is_ascii_digit());
     let mut index = 0;
@@ -84,8 +84,8 @@ pub fn is_damaged(given: &str) -> bool {
         } else if at(index).is_ascii_digit() {
             let count = length(&|c| c.is_ascii_digit() || c == '.', index);
             let row: String = text.iter().skip(index).take(count).collect();
-            if let Some((whole, rest)) = row.split_once('.')
-                && whole.len() >= MIN_COMPLETE_DIGITS
+            if let Some((integer, rest)) = row.split_once('.')
+                && integer.len() >= MIN_COMPLETE_DIGITS
                 && !rest.is_empty()
                 && !rest.contains('.')
                 && (rest.len() <= 2 || rest.bytes().all(|digit| digit == b'0'))
@@ -109,13 +109,13 @@ impl Reading {
     /// The numbers in a group of pieces, within which no other number clearly begins.
     fn group(&self, group: &[Piece], unread: &mut bool) -> Vec<Line> {
         let mut lines = Vec::new();
-        let wholes = self.wholes(group, unread);
-        for (at, piece) in wholes.iter().enumerate() {
+        let join_pieces = self.join_pieces(group, unread);
+        for (at, piece) in join_pieces.iter().enumerate() {
             // Possibly the end of a number that begins like the one before it, which is ambiguous.
             let trunk = self.plan.is_some_and(|plan| plan.trunk_prefix().is_some());
-            let whole =
+            let is_complete =
                 piece.plus || (piece.digits.starts_with('0') && piece.digits.len() > MAX_EXTENSION_DIGITS);
-            *unread |= at > 0 && trunk && !whole && piece.sign != Sign::Word;
+            *unread |= at > 0 && trunk && !is_complete && piece.sign != Sign::Word;
             self.lines(piece, &mut lines, unread);
         }
         if !lines.iter().any(|line| line.valid)
@@ -128,15 +128,15 @@ impl Reading {
     }
 
     /// Joins the pieces of each number and drops internal extensions.
-    fn wholes(&self, group: &[Piece], unread: &mut bool) -> Vec<Piece> {
-        let mut wholes: Vec<Piece> = Vec::new();
+    fn join_pieces(&self, group: &[Piece], unread: &mut bool) -> Vec<Piece> {
+        let mut join_pieces: Vec<Piece> = Vec::new();
         for piece in group.iter().filter(|piece| !piece.is_extension) {
-            let Some(before) = wholes.last_mut() else {
-                wholes.push(piece.clone());
+            let Some(before) = join_pieces.last_mut() else {
+                join_pieces.push(piece.clone());
                 continue;
             };
             let joined = before.joined(piece);
-            if self.belongs(before, piece, &joined) {
+            if self.continues(before, piece, &joined) {
                 *before = joined;
                 continue;
             }
@@ -148,9 +148,9 @@ impl Reading {
                 *unread |= piece.sign == Sign::Apart;
                 continue;
             }
-            wholes.push(piece.clone());
+            join_pieces.push(piece.clone());
         }
-        wholes
+        join_pieces
     }
 
     /// The number of a piece, or of its parts if another number begins after a blank.
@@ -175,7 +175,7 @@ impl Reading {
     }
 
     /// Whether a piece continues the number before it.
-    fn belongs(&self, before: &Piece, piece: &Piece, joined: &Piece) -> bool {
+    fn continues(&self, before: &Piece, piece: &Piece, joined: &Piece) -> bool {
         if piece.plus {
             return false;
         }
@@ -222,7 +222,7 @@ impl Reading {
         if piece.plus {
             return self.international(digits, piece);
         }
-        let Some(plan) = self.plan else { return self.anywhere(piece) };
+        let Some(plan) = self.plan else { return self.in_any_region(piece) };
         let national = plan.read(digits).filter(Number::is_valid);
         if let Some(number) = self.without_plus(plan, piece, national.as_ref()) {
             return Some(line(vec![number.e164()], true));
@@ -296,7 +296,7 @@ impl Reading {
     }
 
     /// A national number of any region.
-    fn anywhere(&self, piece: &Piece) -> Option<Line> {
+    fn in_any_region(&self, piece: &Piece) -> Option<Line> {
         let digits = piece.digits.as_str();
         if let Some(rest) = digits.strip_prefix("00").filter(|rest| !rest.starts_with('0')) {
             return self.international(rest, piece);

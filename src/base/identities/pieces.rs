@@ -98,8 +98,8 @@ const EXTENSION_WORDS: [&str; 15] = [
 ];
 
 /// The pieces of a text, grouped where another number clearly begins.
-pub fn groups(given: &str) -> Vec<Vec<Piece>> {
-    let mut text = text::seen(given);
+pub fn groups(raw: &str) -> Vec<Vec<Piece>> {
+    let mut text = text::seen(raw);
     if text.contains('%') {
         text = text::without_percents(&text);
     }

@@ -122,10 +122,10 @@ pub fn all() -> impl Iterator<Item = &'static Plan> {
 pub fn digest() -> String {
     use sha2::{Digest, Sha256};
 
-    let mut told: Vec<String> =
+    let mut entries: Vec<String> =
         all().map(|plan| format!("{} {:?} {:?}", plan.code(), plan.trunk_prefix(), plan.rules())).collect();
-    told.sort();
-    hex::encode(Sha256::digest(told.concat()))
+    entries.sort();
+    hex::encode(Sha256::digest(entries.concat()))
 }
 
 /// A number with its country code: the digits after `+`.
@@ -279,33 +279,38 @@ impl Rules {
             descriptors.premium_rate(),
             descriptors.uan(),
         ];
-        let all = of_persons.map(|one| (one, false)).into_iter().chain(of_services.map(|one| (one, true)));
-        let all: Vec<(&Descriptor, bool)> =
-            all.filter_map(|(one, service)| one.map(|one| (one, service))).collect();
-        let lengths = all.iter().fold(0, |sum, (one, _)| sum | bits(one.possible_length()));
-        let local = all.iter().fold(0, |sum, (one, _)| sum | bits(one.possible_local_length()));
+        let all = of_persons
+            .map(|description| (description, false))
+            .into_iter()
+            .chain(of_services.map(|description| (description, true)));
+        let all: Vec<(&Descriptor, bool)> = all
+            .filter_map(|(description, service)| description.map(|description| (description, service)))
+            .collect();
+        let lengths = all.iter().fold(0, |sum, (description, _)| sum | bits(description.possible_length()));
+        let local =
+            all.iter().fold(0, |sum, (description, _)| sum | bits(description.possible_local_length()));
         let trunk = meta.national_prefix_for_parsing().map(|pattern| pattern.as_str());
         Rules {
-            general: whole(descriptors.general().national_number().as_str()),
+            general: anchored(descriptors.general().national_number().as_str()),
             kinds: all
                 .iter()
-                .filter_map(|(one, service)| {
-                    let pattern = whole(one.national_number().as_str())?;
-                    let lengths = Some(bits(one.possible_length())).filter(|bits| *bits != 0);
+                .filter_map(|(description, service)| {
+                    let pattern = anchored(description.national_number().as_str())?;
+                    let lengths = Some(bits(description.possible_length())).filter(|bits| *bits != 0);
                     Some((lengths.unwrap_or(u32::MAX), pattern, *service))
                 })
                 .collect(),
             lengths,
             local: local & !lengths,
-            international: meta.international_prefix().and_then(|prefix| beginning(prefix.as_str())),
-            trunk: trunk.or(meta.national_prefix()).and_then(beginning),
+            international: meta.international_prefix().and_then(|prefix| anchored_at_start(prefix.as_str())),
+            trunk: trunk.or(meta.national_prefix()).and_then(anchored_at_start),
             // `$1` may be followed by digits of the number itself.
             transform: meta.national_prefix_transform_rule().map(|rule| {
                 ["1", "2", "3"].iter().fold(rule.to_owned(), |rule, group| {
                     rule.replace(&format!("${group}"), &format!("${{{group}}}"))
                 })
             }),
-            leading: meta.leading_digits().and_then(|leading| beginning(leading.as_str())),
+            leading: meta.leading_digits().and_then(|leading| anchored_at_start(leading.as_str())),
         }
     }
 }
@@ -319,12 +324,12 @@ fn bits(lengths: &[u16]) -> u32 {
 }
 
 /// A pattern that must match the whole text.
-fn whole(pattern: &str) -> Option<Regex> {
+fn anchored(pattern: &str) -> Option<Regex> {
     compiled(&format!("^(?:{pattern}\n)$"))
 }
 
 /// A pattern that must match the beginning of the text.
-fn beginning(pattern: &str) -> Option<Regex> {
+fn anchored_at_start(pattern: &str) -> Option<Regex> {
     compiled(&format!("^(?:{pattern}\n)"))
 }
 

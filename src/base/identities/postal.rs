@@ -114,14 +114,14 @@ fn street_of(street: &str) -> String {
         }
         let dotted = words.get(at + 1).map_or(street.trim_end(), |next| next.before.as_str());
         let cut = if at + 1 < words.len() { dotted.starts_with('.') } else { dotted.ends_with('.') };
-        out.push_str(&whole(&word.text, cut));
+        out.push_str(&expand(&word.text, cut));
         last = Some(word);
     }
     out
 }
 
 /// Expands an abbreviated word; `cut` if a dot follows.
-fn whole(word: &str, cut: bool) -> String {
+fn expand(word: &str, cut: bool) -> String {
     match word {
         word if cut && word.ends_with("pl") => format!("{word}atz"),
         "pl" => "platz".to_owned(),
@@ -167,13 +167,13 @@ const ITALY: [&str; 6] = ["it", "ita", "i", "italien", "italy", "italia"];
 /// The code of a country by its name, or the folded name.
 fn country_of(country: &str) -> String {
     let name = compact(country);
-    match known(&name) {
+    match code_by_name(&name) {
         Some(code) => code.to_owned(),
         None => name,
     }
 }
 
-fn known(name: &str) -> Option<&'static str> {
+fn code_by_name(name: &str) -> Option<&'static str> {
     if ITALY.contains(&name) {
         return Some("it");
     }
@@ -192,7 +192,7 @@ fn postal_code(code: &str) -> (String, Option<&'static str>) {
     let digits = rest.trim_start_matches(|c: char| c == '-' || c.is_whitespace());
     let sound = digits.starts_with(|c: char| c.is_ascii_digit())
         && (apart || (letters.len() == 1 && digits.len() > 3 && digits.chars().all(|c| c.is_ascii_digit())));
-    match known(&letters.to_lowercase()).filter(|_| sound && letters.len() <= 2) {
+    match code_by_name(&letters.to_lowercase()).filter(|_| sound && letters.len() <= 2) {
         Some(country) => (compact(digits), Some(country)),
         None => (compact(code), None),
     }

@@ -95,9 +95,14 @@ fn of_mailbox(identity: &Identity, texts: &[&str], names: (Option<&str>, Option<
     let mut bare = vec![identity.key().to_owned()];
     for text in texts {
         let (addresses, _) = mailboxes::read(text);
-        bare.extend(addresses.into_iter().filter(|one| one.key() == identity.key()).map(|one| one.text()));
+        bare.extend(
+            addresses
+                .into_iter()
+                .filter(|address| address.key() == identity.key())
+                .map(|address| address.text()),
+        );
     }
-    let called = called(names);
+    let called = display_names(names);
     for address in once(bare) {
         let Some((local, domain)) = address.rsplit_once('@') else { continue };
         let local = local.trim_matches('"');
@@ -106,11 +111,11 @@ fn of_mailbox(identity: &Identity, texts: &[&str], names: (Option<&str>, Option<
         for domain in [Some(domain), Some(shown.as_str()).filter(|shown| *shown != domain), twin] {
             let Some(domain) = domain else { continue };
             around(local, domain, &called, &mut keys);
-            for other in others(local, domain) {
-                keys.push(email_key(&format!("{other}@{domain}")));
+            for variant in variants(local, domain) {
+                keys.push(email_key(&format!("{variant}@{domain}")));
             }
         }
-        keys.push(email_key(&wide(&address)));
+        keys.push(email_key(&full_width(&address)));
     }
     keys
 }
@@ -155,8 +160,8 @@ fn around(local: &str, domain: &str, called: &[String], keys: &mut Vec<String>) 
 }
 
 /// Variants of a local part: full-width, with a final sigma, with dots that its domain ignores.
-fn others(local: &str, domain: &str) -> Vec<String> {
-    let mut others = vec![wide(local)];
+fn variants(local: &str, domain: &str) -> Vec<String> {
+    let mut others = vec![full_width(local)];
     if local.contains('σ') {
         others.push(local.replace('σ', "ς"));
         others.extend(local.strip_suffix('σ').map(|start| format!("{start}ς")));
@@ -176,7 +181,7 @@ fn others(local: &str, domain: &str) -> Vec<String> {
 }
 
 /// The display names that may precede an address.
-fn called((given, family): (Option<&str>, Option<&str>)) -> Vec<String> {
+fn display_names((given, family): (Option<&str>, Option<&str>)) -> Vec<String> {
     let part = |part: Option<&str>| part.map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned);
     match (part(given), part(family)) {
         (Some(given), Some(family)) => vec![
@@ -191,7 +196,7 @@ fn called((given, family): (Option<&str>, Option<&str>)) -> Vec<String> {
 }
 
 /// A text in full-width characters.
-fn wide(text: &str) -> String {
+fn full_width(text: &str) -> String {
     let wide = |c: char| match c {
         '!'..='~' => char::from_u32(u32::from(c) + 0xfee0).unwrap_or(c),
         c => c,
@@ -260,7 +265,7 @@ pub fn postal_keys(parts: [Option<&str>; 4]) -> Vec<String> {
     /// Names of the country in which version 1 was used.
     const HOME: [&str; 5] = ["DE", "D", "DEU", "Deutschland", "Germany"];
     let [street, code, city, country] = parts;
-    let given = street.map(fold).unwrap_or_default();
+    let folded = street.map(fold).unwrap_or_default();
     let mut streets = vec![street.map(str::to_owned)];
     for (from, to) in [
         ("strasse", "str."),
@@ -270,7 +275,7 @@ pub fn postal_keys(parts: [Option<&str>; 4]) -> Vec<String> {
         ("str ", "strasse "),
         ("str ", "str. "),
     ] {
-        streets.extend(Some(given.replace(from, to)).filter(|other| *other != given).map(Some));
+        streets.extend(Some(folded.replace(from, to)).filter(|variant| *variant != folded).map(Some));
     }
     let folded = country.map(fold).unwrap_or_default();
     let at_home = folded.is_empty() || HOME.iter().any(|name| fold(name) == folded);

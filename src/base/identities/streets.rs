@@ -60,26 +60,26 @@ pub fn without_care(street: &str) -> String {
 /// Whether a part begins with `c/o`, `z. Hd.`, `z. Hdn.` or `zu Händen`.
 fn is_care(part: &str) -> bool {
     let text: String = part.to_lowercase().chars().filter(|c| !c.is_whitespace() && *c != '.').collect();
-    let whole = |mark: &str| {
+    let is_whole_word = |mark: &str| {
         part.trim_start().get(..mark.len()).is_some_and(|head| head.to_lowercase() == mark)
             && part.trim_start().chars().nth(mark.chars().count()).is_none_or(|c| !c.is_alphanumeric())
     };
     let care = text.starts_with("c/o");
     care || ["zhd", "zhdn"].iter().any(|mark| text.starts_with(mark) && part.contains('.'))
-        || ["zu händen", "zu haenden"].iter().any(|mark| whole(mark))
+        || ["zu händen", "zu haenden"].iter().any(|mark| is_whole_word(mark))
 }
 
 /// The letter box key for a street key of the second rules.
-pub fn usual(key: &str) -> String {
+pub fn letter_box_key(key: &str) -> String {
     let mut rest = key;
-    while let Some(shorter) = shorter(rest) {
-        rest = shorter;
+    while let Some(without_directions) = without_directions(rest) {
+        rest = without_directions;
     }
     move_number_last(&without_zeros(rest))
 }
 
 /// Removes directions to the door after the house number; `None` if there are none.
-fn shorter(key: &str) -> Option<&str> {
+fn without_directions(key: &str) -> Option<&str> {
     let behind = |words: &[&str]| words.iter().find_map(|word| key.strip_suffix(word));
     if let Some(house) = behind(&SIDES).or_else(|| behind(&PARTS)).filter(|rest| is_house(rest)) {
         return Some(house);
@@ -236,9 +236,9 @@ mod tests {
             "C.O. Müller-Str. 5, Geb. B",
             "C.O. Müller-Str. 5, 2. OG",
         ];
-        for (at, one) in all.iter().enumerate() {
-            for other in &all[at + 1..] {
-                assert_ne!(key(one), key(other), "{one} and {other}");
+        for (at, left) in all.iter().enumerate() {
+            for right in &all[at + 1..] {
+                assert_ne!(key(left), key(right), "{left} and {right}");
             }
         }
     }

@@ -16,7 +16,7 @@ use super::{
     arguments::Variables,
     complexity::{self, Fragments},
 };
-use crate::base::{error::Error, limits::Limits, names::listed};
+use crate::base::{error::Error, limits::Limits, names::format_list};
 
 /// An operation with its fragments and variables.
 pub struct Operation<'d> {
@@ -56,7 +56,7 @@ impl<'d> Operation<'d> {
                     let mut names: Vec<&str> = all.keys().map(Name::as_str).collect();
                     names.sort_unstable();
                     let message =
-                        format!("the document has no operation of this name; it has {}", listed(&names));
+                        format!("the document has no operation of this name; it has {}", format_list(&names));
                     Error::bad_input(message).with_input_path("operationName")
                 })?,
             (DocumentOperations::Multiple(all), None) => match all.values().next() {

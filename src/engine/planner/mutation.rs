@@ -89,7 +89,7 @@ impl<'p> Planner<'p> {
                     self.deny(&coordinate, &field);
                     PayloadPart::Null
                 }
-                name if Some(name) == payload.many => PayloadPart::Many(self.plan_fetch(
+                name if Some(name) == payload.list_field => PayloadPart::Many(self.plan_fetch(
                     payload.object,
                     &field.selection_sets(),
                     MAX_PAYLOAD_ROWS,

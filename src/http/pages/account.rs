@@ -1,5 +1,4 @@
-//! All that a person may see of itself, by a link mailed to it just now: name, history, texts, requests.
-//! Room: http/pages.
+//! The account page, opened by a mailed link: everything that persons may see of themselves. Room: http/pages.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -21,7 +20,7 @@ use crate::http::pages::{
 };
 use crate::{audit, base::error::Error, domain::suppressions, policy::Policy};
 
-/// The rights that are used by a request; objections have buttons of their own.
+/// The rights that are exercised by a request; objections have their own buttons.
 const KINDS: [&str; 5] = ["ACCESS", "RECTIFICATION", "ERASURE", "RESTRICTION", "PORTABILITY"];
 /// Longest note, in characters.
 const MAX_NOTE_CHARS: usize = 2_000;
@@ -81,7 +80,7 @@ impl Account<'_> {
     }
 }
 
-/// Shows the page, with what was typed where that is to be mended.
+/// Shows the page; after invalid input, with the errors and what was typed.
 ///
 /// # Errors
 /// Those of the engine.
@@ -92,7 +91,7 @@ pub(super) async fn show(
     typed: Option<&Form>,
 ) -> Result<PageResponse, Error> {
     let actor = request.subject(contact)?;
-    // The person may be gone since the link was mailed.
+    // The record may have been erased since the link was mailed.
     let Some(person) = queries::person(request, &actor, contact, true).await? else {
         return request.invalid_link();
     };
@@ -131,7 +130,7 @@ fn name(texts: Texts, person: &Person) -> String {
     if parts.is_empty() { texts.say("page-person-nothing") } else { parts.join(" ") }
 }
 
-/// For what addresses of the person are on the suppression list, in words.
+/// Texts that say for which purposes addresses of the person are on the suppression list.
 async fn blocked(request: &PageRequest, policy: &Policy, contact: Uuid) -> Result<Vec<String>, Error> {
     let installation_keys = audit::installation_keys(&request.app).await?;
     let suppressions = suppressions::declared_for_contact(
@@ -148,12 +147,12 @@ async fn blocked(request: &PageRequest, policy: &Policy, contact: Uuid) -> Resul
         Some(texts.with("page-suppressed-lead", &[("time", &texts.time(*since)), ("purpose", title)]))
     });
     let mut lines: Vec<String> = lines.collect();
-    // The same for several addresses is said once.
+    // The same text for several addresses is shown once.
     lines.dedup();
     Ok(lines)
 }
 
-/// A word of the schema as people read it.
+/// The label of an enum value.
 fn word(texts: Texts, area: &str, word: Option<&str>) -> String {
     let text = word.and_then(|word| texts.find(&format!("page-{area}-{}", word.to_ascii_lowercase())));
     text.unwrap_or_else(|| texts.say("page-history-unknown"))
@@ -211,15 +210,15 @@ fn request_row(texts: Texts, request: &PrivacyRequest) -> RequestRow {
         kind: word(texts, "kind", request.kind.as_deref()),
         status: word(texts, "status", request.status.as_deref()),
         received: day(request.received_at),
-        // The period ends with its last day, at the midnight after it.
+        // The period ends at midnight after its last day.
         due: day(request.extended_until.or(request.due_at).map(|end| end - TimeDelta::seconds(1))),
     }
 }
 
-/// Does what a button says.
+/// Performs the action of a button.
 ///
 /// # Errors
-/// Those of the engine; `BAD_USER_INPUT` for what is no button of the page.
+/// Those of the engine; `BAD_USER_INPUT` if the page has no such button.
 pub(super) async fn take(request: &PageRequest, contact: Uuid, form: &Form) -> Result<PageResponse, Error> {
     let actor = request.subject(contact)?;
     if form.single("action") != Some("request") {

@@ -1,5 +1,4 @@
-//! What persons do on their pages: withdraw, object, open a request; through the engine, which decides, writes and
-//! records. Room: http/pages.
+//! Actions of persons on their pages: withdraw, object, open a request; all run as mutations. Room: http/pages.
 
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -16,7 +15,7 @@ use crate::{
     policy::{Action, Channel, Grounds, PurposeDef},
 };
 
-/// Where what is done on a page was declared.
+/// The source of declarations made on a page.
 pub(super) const PAGE: &str = "preference page";
 const ONE_CLICK: &str = "one-click unsubscribe";
 
@@ -46,9 +45,9 @@ async fn run(
         let message = "the policy keeps this from the persons themselves";
         return Err(Error::new(Code::Forbidden, message).with_coordinate(format!("Mutation.{name}")));
     }
-    // A field that the policy keeps back is absent from an answer; a mutation that it refuses was not done.
+    // A denied field is absent from a response; a denied mutation was not done.
     let data: Json = match execute(request, actor, document, variables).await {
-        // What it made cannot be told, and no page tells it.
+        // The result cannot be read back, but no page shows it.
         Err(error) if error.outcome == Some(Outcome::Done) => return Ok(()),
         data => data?,
     };
@@ -59,8 +58,8 @@ async fn run(
     Ok(())
 }
 
-/// Withdraws the consents of the person to a purpose, or to every kind of a group. Of those that were never given
-/// nothing is written, but that the mailbox is blocked.
+/// Withdraws the consents of the person to a purpose, or to every purpose of a group. If no consent was given, only the
+/// mailbox is blocked.
 async fn withdraw(
     request: &PageRequest,
     actor: &Actor,
@@ -85,12 +84,12 @@ async fn object(
     run(request, actor, "recordObjection", OBJECT, variables).await
 }
 
-/// Whether a form ends something: a withdrawal or an objection, by a button or by a mail program.
+/// Whether a form withdraws or objects, by a button or by a mail program.
 pub(super) fn is_opt_out(form: &Form) -> bool {
     form.is_one_click() || matches!(form.single("action"), Some("withdraw" | "object" | "none" | "stop"))
 }
 
-/// Does what a button of a page says, and gives the word for what was done; `None` for what is no button of these.
+/// Performs the action of a button and returns a word for what was done; `None` if there is no such button.
 ///
 /// # Errors
 /// Those of the engine.
@@ -113,7 +112,7 @@ pub(super) async fn apply(
             Ok(Some("objected"))
         }
         Some("none") if purpose.is_group => {
-            // The objection first: it ends every kind by itself.
+            // The objection first: by itself it ends every purpose of the group.
             object(request, actor, contact, (code, None), PAGE).await?;
             if has_consents(policy, code) {
                 withdraw(request, actor, contact, (code, None), PAGE).await?;
@@ -124,8 +123,8 @@ pub(super) async fn apply(
     }
 }
 
-/// Does what a button of the page of a mailbox says, and gives the word for what was done: it ends for the mailbox,
-/// whoever's record it is, and is declared where that is one person. `None` for what is no button of these.
+/// Performs the action of a button on the mailbox page and returns a word for what was done. It stops the mails to the
+/// mailbox on every record, and is declared if all records belong to one person. `None` if there is no such button.
 ///
 /// # Errors
 /// Those of the engine.
@@ -159,9 +158,9 @@ pub(super) async fn stop_mailbox(
     }
 }
 
-/// Ends the mails that the link came with (RFC 8058): the consent to its purpose, or that use; where it is neither,
-/// every consent for e-mail. What the person said before does not matter here: somebody else at the mailbox may have
-/// said yes since, and this click ends that too.
+/// Ends the mails that carried the link (RFC 8058): withdraws the consent to its purpose, or objects to that use;
+/// otherwise withdraws every consent for e-mail. It does so whatever the person declared before: somebody else at the
+/// mailbox may have consented since, and this click ends that too.
 ///
 /// # Errors
 /// Those of the engine.
@@ -186,8 +185,8 @@ pub(super) async fn unsubscribe(request: &PageRequest, holder: &LinkHolder) -> R
     }
 }
 
-/// Ends the mails of `purpose` to a mailbox that a link names and that the person has not any more: whoever has it now
-/// has said nothing, and is not mailed. What is no advertising does not spread to others.
+/// Ends the mails of `purpose` to a mailbox that is named by a link but no longer belongs to the person: its current
+/// owner has declared nothing and gets no mails. Purposes other than advertising are not stopped for others.
 ///
 /// # Errors
 /// Those of the engine.
@@ -214,8 +213,8 @@ pub(super) async fn stop_mails(
     Ok(())
 }
 
-/// What a click in a mail is about. A mail says nothing about the phone. A purpose that is not mailed for ends on every
-/// channel, and so does a use that is no advertising.
+/// The channel that a click in a mail concerns: e-mail for purposes that use it. A purpose that does not use e-mail
+/// ends on every channel, and so does a use other than advertising.
 fn mail_channel(purpose: &PurposeDef) -> Option<Channel> {
     let by_mail = if purpose.channels.is_empty() {
         purpose.group.is_some()

@@ -1,4 +1,4 @@
-//! What persons can end: consents to be withdrawn, uses to be objected to (Art. 7(3), 21). Room: http/pages.
+//! The choices of a person: consents to withdraw and uses to object to (Art. 7(3), 21). Room: http/pages.
 
 use std::sync::Arc;
 
@@ -15,21 +15,21 @@ use crate::{
     policy::{Grounds, LegalBasis, Policy, PurposeDef},
 };
 
-/// What is told of a purpose in use.
+/// Details of a purpose in use.
 #[derive(Debug)]
 pub(super) struct Details {
     pub(super) basis: Option<String>,
     pub(super) since: String,
-    /// None where the policy keeps them back.
+    /// `None` if the policy denies them.
     pub(super) recipients: Option<Vec<String>>,
-    /// Why it cannot be ended here.
+    /// Why it cannot be ended on this page.
     pub(super) fixed: Option<String>,
 }
 
-/// A person by a link that holds.
+/// The person behind a valid link.
 pub(super) struct LinkHolder {
     pub(super) contact: Uuid,
-    /// Code of the purpose whose mail had the link.
+    /// Code of the purpose whose mail carried the link.
     pub(super) purpose: String,
     pub(super) actor: Actor,
     pub(super) person: Person,
@@ -42,23 +42,23 @@ pub(super) struct Choice {
     pub(super) title: String,
     pub(super) description: String,
     pub(super) state: &'static str,
-    /// The one thing that can be done.
+    /// The available action.
     pub(super) action: Option<&'static str>,
-    /// What can be done whatever the state is; none for what cannot be ended here.
+    /// The action that ends it in any state; `None` if it cannot be ended on this page.
     pub(super) ends: Option<&'static str>,
-    /// Whether it belongs to a group: every person is shown those.
+    /// Whether it belongs to a group; those are shown to every person.
     pub(super) grouped: bool,
-    /// On what it rests, since when, and who else may see the data of it.
+    /// Legal basis, start, and recipients of the data.
     pub(super) details: Option<Details>,
 }
 
 impl Choice {
-    /// Whether the page has a button of it that does `action`, or had one until it was done.
+    /// Whether the page has a button for `action`, or had one until it was used.
     fn has_button(&self, action: &str) -> bool {
         self.ends == Some(action)
     }
 
-    /// Leaves out how it stands: it can be ended all the same.
+    /// Hides the state; it can still be ended.
     pub(super) fn hide(&mut self) {
         self.state = "hidden";
         self.action = self.ends;
@@ -83,24 +83,24 @@ impl Choice {
         layout.t(&format!("page-{action}"))
     }
 
-    /// The same with the purpose, for those who hear buttons without what stands around them.
+    /// The label with the purpose, for screen readers.
     pub(super) fn long(&self, layout: &Layout<'_>, action: &str) -> String {
         layout.texts.with(&format!("page-{action}-of"), &[("purpose", &self.title)])
     }
 }
 
-/// Whether the form is one that a page with these has.
+/// Whether a page with these choices has such a form.
 pub(super) fn is_offered(choices: &[Choice], groups: &[Group], form: &Form) -> bool {
     let (Some(code), Some(action)) = (form.single("purpose"), form.single("action")) else { return false };
     choices.iter().any(|choice| choice.code == code && choice.has_button(action))
         || (action == "none" && groups.iter().any(|group| group.code == code))
 }
 
-/// A group that can be ended as a whole.
+/// A group of purposes that can be ended together.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) code: String,
-    /// Whether it is ended already.
+    /// Whether it has been ended.
     pub(super) done: bool,
 }
 
@@ -116,12 +116,12 @@ pub(super) fn purposes_of_group<'p>(
     policy.purposes().iter().filter(move |purpose| purpose.group.as_deref() == Some(group))
 }
 
-/// Whether there are kinds of the group that rest on consent.
+/// Whether the group has purposes that rest on consent.
 pub(super) fn has_consents(policy: &Policy, group: &str) -> bool {
     purposes_of_group(policy, group).any(|purpose| purpose.grounds == Grounds::Consent)
 }
 
-/// What the person can end now, in the order of the policy, and the groups that can be ended as a whole.
+/// The choices of the person, in the order of the policy, and the groups that can be ended together.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -152,7 +152,7 @@ pub(super) async fn load_choices(
             (true, false) => ("none", None),
             (false, true) => ("used", Some("object")),
             (false, false) if objected => ("objected", None),
-            // Of what is no advertising nobody is asked who has nothing to do with it.
+            // A purpose other than advertising is only shown to persons whom it concerns.
             (false, false) if group.is_none() => continue,
             (false, false) => ("none", Some("object")),
         };

@@ -1,5 +1,4 @@
-//! How many forms a client may send in a minute, and how many come by one link; addresses of clients are kept nowhere
-//! else. Room: http/pages.
+//! Limits on forms per client and per link in a minute; client addresses are stored nowhere else. Room: http/pages.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -13,9 +12,9 @@ use governor::{
     Quota, RateLimiter, clock::MonotonicClock, middleware::NoOpMiddleware, state::keyed::HashMapStateStore,
 };
 
-/// Forms after which clients that have everything left are forgotten.
+/// Number of forms after which clients with a full quota are forgotten.
 const CLEANUP_EVERY: u64 = 1_000;
-/// Most clients that are told apart. Those that come on top share what one may send.
+/// Maximum number of clients that are counted separately. Further ones share one quota.
 const MAX_CLIENTS: usize = 50_000;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -24,21 +23,21 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
-/// Who sends a form.
+/// The sender of a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Client {
-    /// An address; of IPv6 the network, of which one household has many addresses.
+    /// An IP address; for IPv6 the /64 network, because one household has many addresses.
     At(IpAddr),
-    /// Whose address is not known, or who is one too many.
+    /// A client without a known address, or beyond the maximum number.
     Other,
 }
 
 type Limiter<K> = RateLimiter<K, HashMapStateStore<K>, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
 
-/// What every client and every valid link has left, in this process.
+/// The remaining quotas of clients and valid links, in this process.
 pub(super) struct ClientLimits {
     limiter: Limiter<Client>,
-    /// By the hash of their token.
+    /// Keyed by the hash of their token.
     links: Limiter<u64>,
     hasher: RandomState,
     behind_proxy: bool,
@@ -46,7 +45,7 @@ pub(super) struct ClientLimits {
 }
 
 impl ClientLimits {
-    /// Clients that may send `per_minute` forms; `None` for no limit. Behind a proxy a client is who the proxy says.
+    /// Limits of `per_minute` forms; `None` for no limit. Behind a proxy, the proxy states the client address.
     pub(super) fn new(per_minute: u32, behind_proxy: bool) -> Option<Self> {
         let quota = NonZeroU32::new(per_minute)?;
         let quota = Quota::per_minute(quota);
@@ -55,22 +54,22 @@ impl ClientLimits {
         Some(Self { limiter, links, hasher: RandomState::new(), behind_proxy, forms: AtomicU64::new(0) })
     }
 
-    /// Who sends a form.
+    /// The sender of a form.
     pub(super) fn identify(&self, headers: &HeaderMap, peer: Option<Peer>) -> Client {
         self.address(headers, peer).map_or(Client::Other, |address| Client::At(network(address)))
     }
 
-    /// Whether the client may send one more.
+    /// Whether the client may send one more form.
     pub(super) fn may_send(&self, client: Client) -> bool {
         self.cleanup();
         let client = if self.limiter.len() < MAX_CLIENTS { client } else { Client::Other };
         self.limiter.check_key(&client).is_ok()
     }
 
-    /// Whether one more may come by the valid link `token`.
+    /// Whether one more form may be sent by the valid link `token`.
     pub(super) fn may_send_by_link(&self, token: &str) -> bool {
         self.cleanup();
-        // Nobody makes valid links up: there are as many as were mailed.
+        // Valid links cannot be forged, so there are only as many as were mailed.
         self.links.check_key(&self.hasher.hash_one(token)).is_ok()
     }
 
@@ -81,7 +80,7 @@ impl ClientLimits {
         }
     }
 
-    /// The last hop alone is what the proxy itself has seen; what stands before it anybody can write. The crate
+    /// Only the last hop is what the proxy itself has seen; anybody can write the hops before it. The crate
     /// `axum-client-ip` (1.3.1) reads no address with a port or brackets, which some proxies send, so this is our own.
     fn address(&self, headers: &HeaderMap, peer: Option<Peer>) -> Option<IpAddr> {
         let hop = || headers.get_all(X_FORWARDED_FOR).iter().next_back()?.to_str().ok()?.rsplit(',').next();

@@ -1,5 +1,5 @@
-//! Declarations that a person confirms or renews by a link mailed to it: shown by GET, made by the button of the page
-//! alone. Room: http/pages.
+//! Confirmation and renewal of declarations by a mailed link: GET shows them, only the button declares.
+//! Room: http/pages.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -19,16 +19,16 @@ use crate::{
 struct Declaration {
     title: String,
     text: Vec<String>,
-    /// Language of the text, which is the one that the person has seen.
+    /// Language of the text that the person saw.
     language: String,
-    /// How it came to be asked.
+    /// When and with which text version the person signed up.
     signed: Option<String>,
 }
 
-/// What was chosen together.
+/// Declarations that were requested together.
 struct DeclarationSet {
     choices: Vec<Declaration>,
-    /// What its own button sends, and says to those who hear it alone; none where there is nothing else.
+    /// The value and the accessible label of its own button; `None` if it is the only set.
     alone: Option<(String, String)>,
 }
 
@@ -36,7 +36,7 @@ struct DeclarationSet {
 #[template(path = "confirm.html")]
 struct Confirm<'p> {
     layout: &'p Layout<'p>,
-    /// Why the page is shown again.
+    /// Why the page is shown again, if it is.
     error: Option<String>,
     lead: String,
     action: &'p str,
@@ -46,12 +46,12 @@ struct Confirm<'p> {
     sets: Vec<DeclarationSet>,
 }
 
-/// What the button sends as `action`, which is a part of the keys of its texts too.
+/// The value that the button sends as `action`; also part of its text keys.
 fn action(kind: LinkKind) -> &'static str {
     if kind == LinkKind::Renew { "renew" } else { "confirm" }
 }
 
-/// Shows what is to be declared.
+/// Shows what the person is asked to declare.
 ///
 /// # Errors
 /// `INTERNAL` where a template cannot be written.
@@ -112,8 +112,8 @@ fn choice(request: &PageRequest, offer: &Offer) -> Declaration {
     }
 }
 
-/// Makes the declaration, once, if the form is what a button of the page sends: the act must be a clear one (Art.
-/// 4(11)), and the record says which (Art. 7(1)). Whatever else is sent shows the page again.
+/// Makes the declaration, once, if a button of the page sent the form: it must be a clear affirmative act (Art. 4(11)),
+/// which the record proves (Art. 7(1)). Any other form shows the page again.
 ///
 /// # Errors
 /// Those of the database.
@@ -124,7 +124,7 @@ pub(super) async fn take(
     form: &Form,
 ) -> Result<PageResponse, Error> {
     if form.is_one_click() {
-        // A program that unsubscribes has done nothing wrong, and nothing else.
+        // A mail program that unsubscribes by one click has not declared anything here.
         return write(request, pending, StatusCode::OK, Some("page-confirm-again"));
     }
     let is_pressed = !form.is_multipart() && form.single("action") == Some(action(pending.kind));

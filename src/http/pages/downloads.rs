@@ -1,4 +1,4 @@
-//! What persons may take with them: the receipt of a consent, and its record in print. Room: http/pages.
+//! Downloads for persons: the receipt of a consent and its printable record. Room: http/pages.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -22,7 +22,7 @@ struct Receipt {
     html: Option<String>,
 }
 
-/// The paper of a consent of the person `contact`; of somebody else's there is none.
+/// The requested document of a consent of the person `contact`; other persons' consents are not found.
 ///
 /// # Errors
 /// Those of the engine.

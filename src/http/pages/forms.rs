@@ -1,4 +1,4 @@
-//! What a form sends, read within its limits. Room: http/pages.
+//! Form data, read within its limits. Room: http/pages.
 
 use axum::{
     body::Body,
@@ -13,7 +13,7 @@ const MAX_FORM_BYTES: usize = 32 * 1024;
 /// Most fields that are looked at.
 const MAX_FIELDS: usize = 200;
 
-/// The fields of a form, in their order.
+/// The fields of a form, in order.
 #[derive(Debug, Default)]
 pub(super) struct Form {
     fields: Vec<(String, String)>,
@@ -24,7 +24,7 @@ impl Form {
     /// Reads the body.
     ///
     /// # Errors
-    /// 413, 408 and 400 as for every body; 415 for what no form sends.
+    /// 413, 408 and 400 as for every body; 415 for a media type that is no form.
     pub(super) async fn read(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Self, StatusCode> {
         let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -67,14 +67,14 @@ impl Form {
         self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The value of a field that is there just once.
+    /// The value of a field that occurs exactly once.
     pub(super) fn single(&self, name: &str) -> Option<&str> {
         let mut values = self.fields.iter().filter(|(key, _)| key == name);
         let (_, value) = values.next()?;
         values.next().is_none().then_some(value.as_str())
     }
 
-    /// Whether it came in parts, as programs send it; the forms of these pages do not.
+    /// Whether it is multipart, as mail programs send it; the forms of these pages are not.
     pub(super) fn is_multipart(&self) -> bool {
         self.multipart
     }
@@ -84,12 +84,12 @@ impl Form {
         self.fields.iter().any(|(key, actual)| key == name && actual == value)
     }
 
-    /// Whether a mail program sends it for a person who wants no more of these mails (RFC 8058, 3.1).
+    /// Whether it is a one-click unsubscribe of a mail program (RFC 8058, 3.1).
     pub(super) fn is_one_click(&self) -> bool {
         self.has("List-Unsubscribe", "One-Click")
     }
 
-    /// Whether the field that no person sees is filled.
+    /// Whether the hidden honeypot field is filled.
     pub(super) fn is_honeypot_filled(&self) -> bool {
         self.get("subject_line").is_some_and(|text| !text.is_empty())
     }

@@ -1,4 +1,4 @@
-//! In which language a page speaks, and what it says. Room: http/pages.
+//! The language of a page and its texts. Room: http/pages.
 
 use axum::http::{HeaderMap, header::ACCEPT_LANGUAGE};
 use chrono::{DateTime, Utc};
@@ -20,12 +20,12 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    /// In `code`, if pages are written in it.
+    /// The texts in language `code`, if it is supported.
     pub(super) fn of(code: &str) -> Option<Self> {
         LANGUAGES.into_iter().find(|supported| *supported == code).map(|language| Self { language })
     }
 
-    /// In the language of `Accept-Language` that the client likes best (RFC 9110, 12.5.4), else in `otherwise`.
+    /// The preferred supported language of `Accept-Language` (RFC 9110, 12.5.4), otherwise the language `otherwise`.
     pub(super) fn negotiate(headers: &HeaderMap, otherwise: &str) -> Self {
         let values = headers.get_all(ACCEPT_LANGUAGE).iter().filter_map(|value| value.to_str().ok());
         let mut best: Option<(u16, Self)> = None;
@@ -41,33 +41,33 @@ impl Texts {
         best.map_or_else(fallback, |(_, texts)| texts)
     }
 
-    /// What is said under `key`.
+    /// The text for `key`.
     pub(super) fn say(self, key: &str) -> String {
         self.with(key, &[])
     }
 
-    /// What is said under `key` with `values` put in; nothing, with a line in the log, where that is missing.
+    /// The text for `key` with `values` inserted; empty, with a log line, if it is missing.
     pub(super) fn with(self, key: &str, values: &[(&str, &str)]) -> String {
         PAGES.text(self.language, key, values).unwrap_or_default()
     }
 
-    /// What is said under `key`, if anything is: words of others may have no text of ours.
+    /// The text for `key`, if there is one: values from the policy or the schema may have none.
     pub(super) fn find(self, key: &str) -> Option<String> {
         PAGES.text(self.language, key, &[]).ok()
     }
 
-    /// An instant as people write it, in UTC as it says itself.
+    /// Formats an instant for people, in UTC and marked as such.
     pub(super) fn time(self, at: DateTime<Utc>) -> String {
         let form = if self.language == "de" { "%d.%m.%Y, %H:%M UTC" } else { "%-d %B %Y, %H:%M UTC" };
         at.format(form).to_string()
     }
 
-    /// A day as people write it.
+    /// Formats a day for people.
     pub(super) fn day(self, at: DateTime<Utc>) -> String {
         at.format(if self.language == "de" { "%d.%m.%Y" } else { "%-d %B %Y" }).to_string()
     }
 
-    /// Which of two texts is in this language.
+    /// Picks the text in this language.
     pub(super) fn pick<'t>(self, german: &'t str, english: &'t str) -> &'t str {
         if self.language == "de" { german } else { english }
     }

@@ -1,7 +1,7 @@
-//! A mailbox of several records: whether it is advertised to, with a switch for each kind; and one question, whose
-//! answer opens the record of the person who knows it. Room: http/pages.
+//! The page of a mailbox shared by several records: opt-outs per purpose, and one question whose answer opens a single
+//! record. Room: http/pages.
 //!
-//! Of the records nothing is told: not whose they are, not how many.
+//! The page reveals nothing about the records: neither whose they are nor how many.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl MailboxPage<'_> {
     }
 }
 
-/// Shows the page, with what was wrong.
+/// Shows the page with its errors.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -75,14 +75,14 @@ pub(super) async fn show(
     page(status, &mailbox_page)
 }
 
-/// Whether mails of this kind of advertising may go to a mailbox.
+/// Whether this purpose is advertising that is sent by e-mail and can be ended.
 fn is_mailed(purpose: &PurposeDef) -> bool {
     let by_mail = purpose.channels.is_empty() || purpose.channels.contains(&Channel::Email);
     let ends = purpose.grounds == Grounds::Consent || is_objectable(purpose);
     !purpose.is_group && purpose.group.is_some() && by_mail && ends
 }
 
-/// How it stands with each kind of advertising by mail, and what the page offers.
+/// The state of each kind of advertising by e-mail, and the choices of the page.
 async fn load_choices(
     request: &PageRequest,
     mailbox: &SharedMailbox,
@@ -135,10 +135,10 @@ async fn load_choices(
     Ok((choices, groups))
 }
 
-/// Does what a button says.
+/// Performs the action of a button.
 ///
 /// # Errors
-/// Those of the engine; `BAD_USER_INPUT` for what is no button of the page.
+/// Those of the engine; `BAD_USER_INPUT` if the page has no such button.
 pub(super) async fn take(
     request: &mut PageRequest,
     token: &str,
@@ -147,7 +147,7 @@ pub(super) async fn take(
 ) -> Result<PageResponse, Error> {
     let not_of_page = || Error::bad_input("the form is not one of this page");
     if form.single("action") == Some("open") {
-        // Where the page asks nothing any more, it has no such form.
+        // A page that no longer asks has no such form.
         let answer = form.single("answer").filter(|_| mailbox.can_open_record).ok_or_else(not_of_page)?;
         return open(request, token, mailbox, answer).await;
     }
@@ -163,7 +163,7 @@ pub(super) async fn take(
     Ok(request.redirect_back(done))
 }
 
-/// Opens the record that the person tells something of.
+/// Opens the record that the answer identifies.
 async fn open(
     request: &mut PageRequest,
     token: &str,
@@ -185,7 +185,7 @@ async fn open(
     }
 }
 
-/// The page that asks nothing any more.
+/// The page without the question.
 async fn closed(request: &mut PageRequest, mailbox: &SharedMailbox) -> Result<PageResponse, Error> {
     request.notice = Some("closed".to_owned());
     let mailbox = SharedMailbox { can_open_record: false, ..mailbox.clone() };

@@ -1,9 +1,8 @@
 //! The public pages `/p/...`: sign-up, confirmation, preferences, one-click unsubscribe; HTML without a script.
 //! Room: http/pages.
 //!
-//! What persons see is read through the engine, and what they do is done through it, as a client in the role of the
-//! persons: there is no second way to a value. Whoever holds no valid link learns nothing: what is unknown, ended or
-//! used looks alike.
+//! Pages read and write through the engine, as a client in the role of the data subjects: there is no second way to a
+//! value. Without a valid link nothing is revealed: unknown, expired and used links look alike.
 //!
 //! `Actor::for_subject` sees its own rows alone, whatever the
 //! purpose sees (`Scope.subject`, in every row rule). What they show is one query, what they do is a mutation;
@@ -62,10 +61,10 @@ use forms::Form;
 use page_request::{PageRequest, PagesState};
 use responses::PageResponse;
 
-/// How much longer than an operation may take its answer is waited for.
+/// How long to wait for a response beyond the time limit of an operation.
 const RESPONSE_GRACE: Duration = Duration::from_secs(3);
 
-/// The pages. `proxied`: clients come through a proxy that says who they are.
+/// The routes of the pages. `behind_proxy`: a trusted proxy states the client addresses.
 pub(super) fn routes(shared: &Shared, behind_proxy: bool) -> Router<Shared> {
     let client_limits = ClientLimits::new(shared.app.pages.posts_per_minute, behind_proxy).map(Arc::new);
     let state = PagesState {
@@ -81,10 +80,10 @@ pub(super) fn routes(shared: &Shared, behind_proxy: bool) -> Router<Shared> {
         .fold(Router::new(), |router, path| router.route_service(path, handler.clone()))
 }
 
-/// Whether the policy lets persons use the pages: without it every link would look like one that is not valid any more.
+/// Checks that the policy lets persons use the pages: otherwise every link would look invalid.
 ///
 /// # Errors
-/// What is missing.
+/// A description of what is missing.
 pub fn check_policy_supports_pages(policy: &Policy, pages: &PublicPages) -> Result<(), String> {
     let purpose = policy.purpose(&pages.purpose);
     if purpose.is_none_or(|purpose| !purpose.sees_all || purpose.grounds != Grounds::EveryContact) {
@@ -118,24 +117,24 @@ pub fn check_policy_supports_pages(policy: &Policy, pages: &PublicPages) -> Resu
     }
 }
 
-/// A page that is asked for.
+/// The route of a page request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Route {
     Style,
     /// The form with this code.
     SignUp(String),
-    /// What is said once it was sent.
+    /// The page after the form was sent.
     SignedUp(String),
     Link,
     LinkSent,
     Confirmed,
-    /// What a link opens.
+    /// The target of a link.
     Token(String),
     NotFound,
 }
 
 impl Route {
-    /// Names of pages go before tokens.
+    /// Page names take precedence over tokens.
     fn parse(path: &str) -> Self {
         let parts: Vec<&str> = path.strip_prefix("/p/").unwrap_or_default().split('/').collect();
         match parts.as_slice() {
@@ -180,11 +179,11 @@ fn status_of(error: &Error) -> StatusCode {
     }
 }
 
-/// Whether one more form may be sent by the link `token`. Whoever has a valid link is kept from nothing by others at
-/// the same address, and what ends something is never refused. Other forms of one link are counted by themselves.
+/// Whether one more form may be sent by the link `token`. Other clients at the same address do not affect a valid link,
+/// opt-outs are never refused, and other forms are counted per link.
 fn may_post(request: &PageRequest, token: &str, target: &LinkTarget, form: &Form) -> bool {
     match target {
-        // A mail program tells the person what came of it, and it costs nothing.
+        // A one-click form is cheap, and a mail program reports its outcome to the person.
         LinkTarget::Nothing => form.is_one_click() || request.may_send(),
         _ if actions::is_opt_out(form) => true,
         _ => request.client_limits.as_ref().is_none_or(|client_limits| client_limits.may_send_by_link(token)),
@@ -209,7 +208,7 @@ async fn answer(
                 Ok(form) => form,
                 Err(status) => return refused(status),
             };
-            // Forms of links are counted once it is known what the link opens.
+            // Forms of links are counted once the target of the link is known.
             if !matches!(route, Route::Token(_)) && !page_request.may_send() {
                 return refused(StatusCode::TOO_MANY_REQUESTS);
             }
@@ -218,9 +217,9 @@ async fn answer(
         Method::OPTIONS => return Ok(PageResponse::Methods),
         _ => return refused(StatusCode::METHOD_NOT_ALLOWED),
     };
-    // Only now: a client that is slow to send its form keeps no other from its turn.
+    // After the form is read, so that a slow client does not hold a permit.
     let permit = state.concurrency.acquire().await?;
-    // A task of its own: it goes on to its end when the client hangs up and this future is dropped.
+    // A separate task, so that it completes when the client disconnects and this future is dropped.
     let task = tokio::spawn(
         async move {
             let answer = match form {
@@ -239,7 +238,7 @@ async fn answer(
     }
 }
 
-/// Shows a page. Nothing is changed by that: programs that look into mails open every link.
+/// Shows a page. This never changes anything, because mail scanners open every link.
 async fn show(request: &PageRequest, route: Route) -> Result<PageResponse, Error> {
     match route {
         Route::SignUp(form) => sign_up::show(request, &form),
@@ -254,7 +253,7 @@ async fn show(request: &PageRequest, route: Route) -> Result<PageResponse, Error
                 None => account::show(request, contact, &[], None).await,
             },
             LinkTarget::SharedMailbox(mailbox) => match &request.download {
-                // Whose consent it is, is not known.
+                // It is unknown whose consent it is.
                 Some(_) => request.invalid_link(),
                 None => mailbox::show(request, &mailbox, &[]).await,
             },
@@ -265,15 +264,15 @@ async fn show(request: &PageRequest, route: Route) -> Result<PageResponse, Error
     }
 }
 
-/// Takes what a form sends.
+/// Handles a form.
 async fn take(mut request: PageRequest, route: Route, form: &Form) -> Result<PageResponse, Error> {
-    // What was done before is not done again.
+    // The notice of an earlier action does not apply to this one.
     request.notice = None;
     match route {
         Route::SignUp(code) => sign_up::take(&request, &code, form).await,
         Route::Link => send_magic_link(&request, form).await,
         Route::Token(token) if form.is_one_click() && !link_tokens::is_one_time_token(&token) => {
-            // A link that may not show anything any more still ends what it was mailed for; what ends nothing says so.
+            // A link that can no longer show anything can still unsubscribe; a link that ends nothing is invalid.
             if !preferences::unsubscribe(&request, &token).await? {
                 return request.invalid_link();
             }
@@ -284,7 +283,7 @@ async fn take(mut request: PageRequest, route: Route, form: &Form) -> Result<Pag
                 Ok(responses::error_page(&request.app.pages, request.texts, StatusCode::TOO_MANY_REQUESTS))
             }
             LinkTarget::Declaration(pending) => confirm::take(&request, &token, &pending, form).await,
-            // Only the links of mails to subscribers end anything by one click.
+            // Only preference links support one-click unsubscribe.
             _ if form.is_one_click() => request.invalid_link(),
             LinkTarget::Account(contact) => match account::take(&request, contact, form).await {
                 Err(error) if error.code == Code::BadUserInput => {
@@ -317,15 +316,15 @@ async fn take(mut request: PageRequest, route: Route, form: &Form) -> Result<Pag
     }
 }
 
-/// What a link opens.
+/// The target of a link.
 enum LinkTarget {
-    /// A declaration to be confirmed or renewed.
+    /// A declaration to confirm or renew.
     Declaration(signups::Pending),
-    /// Everything that the person may see of itself.
+    /// The account page of a person.
     Account(uuid::Uuid),
-    /// What is mailed to a mailbox of several records.
+    /// The page of a mailbox with several records.
     SharedMailbox(signups::SharedMailbox),
-    /// What the person receives.
+    /// The preferences of a person.
     Preferences(Box<choices::LinkHolder>),
     Nothing,
 }
@@ -349,7 +348,7 @@ async fn resolve_link(request: &PageRequest, token: &str) -> Result<LinkTarget, 
     Ok(person.map_or(LinkTarget::Nothing, |person| LinkTarget::Preferences(Box::new(person))))
 }
 
-/// Sends a fresh link to an address, if somebody is there; the answer is the same for all.
+/// Mails a magic link to an address if it is known; the response is the same for every address.
 async fn send_magic_link(request: &PageRequest, form: &Form) -> Result<PageResponse, Error> {
     let typed = form.get("email").unwrap_or_default();
     match sign_up::address(request, typed) {

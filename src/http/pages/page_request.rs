@@ -1,4 +1,4 @@
-//! Somebody who asks for a page, and what every page needs for that. Room: http/pages.
+//! The context of a page request. Room: http/pages.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::{
     http::{RequestId, concurrency::ConcurrencyLimit},
 };
 
-/// Which paper of which consent is asked for.
+/// The requested document of a consent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Download {
     pub(super) consent: Uuid,
@@ -26,7 +26,7 @@ pub(super) struct Download {
 }
 
 impl Download {
-    /// What an address asks for behind its question mark, if it does: `consent` by its id `as` receipt or record.
+    /// Parses the query parameters `consent` (an id) and `as` (`receipt` or `record`).
     pub(super) fn parse(consent: Option<&str>, kind: Option<&str>) -> Option<Self> {
         let printed = match kind? {
             "receipt" => false,
@@ -47,19 +47,19 @@ pub(super) struct PagesState {
     pub(super) client_limits: Option<Arc<ClientLimits>>,
 }
 
-/// Somebody who asks for a page.
+/// A request for a page.
 pub(super) struct PageRequest {
     pub(super) app: Arc<App>,
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) texts: Texts,
-    /// Whether the person has chosen the language, which links go on to name then.
+    /// Whether the person chose the language, so that links keep it.
     pub(super) chosen: bool,
-    /// What was done just before, which the page is to tell.
+    /// The last action, for the notice on the page.
     pub(super) notice: Option<String>,
-    /// The receipt or record that is asked for instead of the page.
+    /// The receipt or record that is requested instead of the page.
     pub(super) download: Option<Download>,
     pub(super) request_id: String,
-    /// What clients may send, and which of them this one is.
+    /// The limits of clients, and this client.
     pub(super) client_limits: Option<Arc<ClientLimits>>,
     pub(super) client: Client,
 }
@@ -93,19 +93,19 @@ impl PageRequest {
         self.client_limits.as_ref().is_none_or(|client_limits| client_limits.may_send(self.client))
     }
 
-    /// The person `contact` as the engine knows it.
+    /// The actor for the person `contact`.
     pub(super) fn subject(&self, contact: uuid::Uuid) -> Result<Actor, Error> {
         let (app, policy) = (&self.app, self.app.policy.current());
         Actor::for_subject(policy, contact, &app.pages.purpose, app.now(), self.request_id.clone())
     }
 
-    /// The page below `/p/` to be fetched next, in the language that was chosen.
+    /// A redirect to a page below `/p/`, in the chosen language.
     pub(super) fn redirect_to(&self, path: &str) -> PageResponse {
         let language = if self.chosen { format!("?lang={}", self.texts.language) } else { String::new() };
         PageResponse::Redirect(format!("/p/{path}{language}"))
     }
 
-    /// The same page again, which tells what was done. Its address is not repeated: a token stands in it.
+    /// A redirect to the same page with a notice. It is relative, because the URL contains a token.
     pub(super) fn redirect_back(&self, done: &str) -> PageResponse {
         let language = if self.chosen { format!("lang={}&", self.texts.language) } else { String::new() };
         PageResponse::Redirect(format!("?{language}done={done}"))
@@ -120,7 +120,7 @@ impl PageRequest {
         responses::message(&self.app.pages, self.texts, status, name, parts)
     }
 
-    /// The one answer for links that are unknown, ended, used or no links at all.
+    /// The response to links that are unknown, expired, used or malformed.
     pub(super) fn invalid_link(&self) -> Result<PageResponse, Error> {
         responses::link_form(&self.app.pages, self.texts, StatusCode::NOT_FOUND, "invalid", None)
     }

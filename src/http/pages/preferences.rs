@@ -1,5 +1,5 @@
-//! What a person receives, by the link of any mail: it may have been passed on, so nothing tells who it is.
-//! Room: http/pages.
+//! The preference page, opened by the link in any mail. The mail may have been forwarded, so the page does not reveal
+//! who it is for. Room: http/pages.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -32,7 +32,7 @@ struct Preferences<'p> {
     groups: Vec<Group>,
 }
 
-/// Whose link it is, as long as the mailbox it was made for is one of the person.
+/// The person behind a link, if its mailbox still belongs to that person.
 ///
 /// # Errors
 /// Those of the engine.
@@ -45,9 +45,9 @@ pub(super) async fn person(
     Ok(is_own.then_some(holder))
 }
 
-/// Ends the mails that the preference link `token` came with, also where the address has become another since: who
-/// wants no more of them is not to be sent away for that. The person speaks for its own record; the mailbox that got
-/// the mail is blocked, whoever's it is. Nothing is shown by it. Gives whether it is a link that ends anything.
+/// Ends the mails that carried the preference link `token`, even if the address has changed since. The declaration
+/// applies to the person's own record; the mailbox that received the mail is blocked, whoever owns it now. Reveals
+/// nothing. Returns whether the link could end anything.
 ///
 /// # Errors
 /// Those of the engine.
@@ -58,7 +58,7 @@ pub(super) async fn unsubscribe(request: &PageRequest, token: &str) -> Result<bo
     };
     let Some(holder) = whose(request, &link).await? else { return Ok(false) };
     actions::unsubscribe(request, &holder).await?;
-    // Looked at only now: an address that is corrected meanwhile is either met above or met below.
+    // Checked last, so that an address corrected meanwhile is covered either above or below.
     if let link_tokens::Mailbox::Key(key) = &link.mailbox
         && !is_own(request, holder.contact, &link.mailbox).await?
     {
@@ -68,14 +68,14 @@ pub(super) async fn unsubscribe(request: &PageRequest, token: &str) -> Result<bo
 }
 
 async fn whose(request: &PageRequest, link: &link_tokens::Preference) -> Result<Option<LinkHolder>, Error> {
-    // A withdrawal must not get lost because two records became one.
+    // A withdrawal must not get lost after a merge.
     let contact = contacts::merge::surviving_id(&request.app.db.reader, link.contact).await?;
     let actor = request.subject(contact)?;
     let person = queries::person(request, &actor, contact, false).await?;
     Ok(person.map(|person| LinkHolder { contact, purpose: link.purpose.clone(), actor, person }))
 }
 
-/// Whether a mailbox is one of the person's: the primary one or a further one.
+/// Whether a mailbox belongs to the person, as the primary or a further one.
 async fn is_own(request: &PageRequest, contact: Uuid, mailbox: &link_tokens::Mailbox) -> Result<bool, Error> {
     let (app, installation_keys) = (&request.app, audit::installation_keys(&request.app).await?);
     let primary: Option<(Option<String>, Option<String>)> = contact::Entity::find_by_id(contact)
@@ -93,10 +93,10 @@ async fn is_own(request: &PageRequest, contact: Uuid, mailbox: &link_tokens::Mai
     let mut keys: Vec<String> = point_keys.into_tuple().all(&app.db.reader).await?;
     let (email, key) = primary.unwrap_or_default();
     keys.extend(key);
-    // Links of before were made for the key that the first reader made.
+    // Old links contain the key of the first identity reader.
     keys.extend(email.as_deref().map(fold::email_key));
     let recomputed = match mailbox {
-        // Another reader may have made the key that the link names.
+        // The key in the link may come from another identity reader.
         link_tokens::Mailbox::Key(key) => Some(app.reader.email_key(key)),
         link_tokens::Mailbox::Digest(_) => None,
     };
@@ -108,7 +108,7 @@ async fn is_own(request: &PageRequest, contact: Uuid, mailbox: &link_tokens::Mai
     Ok(false)
 }
 
-/// What the page tells of what was done just before.
+/// The notice about the last action.
 pub(super) fn notice(request: &PageRequest) -> Option<String> {
     let done = request.notice.as_deref()?;
     let is_notice =
@@ -127,13 +127,13 @@ pub(super) async fn show(request: &PageRequest, holder: &LinkHolder) -> Result<P
     page(StatusCode::OK, &Preferences { layout: &layout, notice: notice(request), choices, groups })
 }
 
-/// What the page offers to the person.
+/// The choices of the page for the person.
 async fn load_choices(
     request: &PageRequest,
     holder: &LinkHolder,
 ) -> Result<(Vec<Choice>, Vec<Group>), Error> {
     let (mut choices, groups) = choices::load_choices(request, holder.contact, &holder.person).await?;
-    // The link may have been passed on, and whoever writes mails for one purpose knows it: of others it tells nothing.
+    // The mail may have been forwarded, and its sender only knows this purpose: hide the state of the others.
     for choice in choices.iter_mut().filter(|choice| choice.code != holder.purpose) {
         choice.hide();
     }
@@ -141,10 +141,10 @@ async fn load_choices(
     Ok((choices, groups))
 }
 
-/// Does what a button says.
+/// Performs the action of a button.
 ///
 /// # Errors
-/// Those of the engine; `BAD_USER_INPUT` for what is no button of the page.
+/// Those of the engine; `BAD_USER_INPUT` if the page has no such button.
 pub(super) async fn take(
     request: &PageRequest,
     holder: &LinkHolder,

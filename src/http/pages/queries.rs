@@ -1,4 +1,4 @@
-//! What persons see of themselves, asked of the engine as a client asks. Room: http/pages.
+//! Queries of the pages, run by the engine like those of a client. Room: http/pages.
 
 use std::sync::Arc;
 
@@ -17,21 +17,21 @@ use crate::{
     registry::CONTACT,
 };
 
-/// What the page needs that a forwarded mail may open.
+/// The query of the preference page, which a forwarded mail may open.
 const PREFERENCES_QUERY: &str = "query($contact: ID!) { contact(id: $contact) { email objections { purpose { code } channel endedAt } \
     consents(first: 200) { nodes { id purpose { code } channel status } } } }";
 
-/// What the person sees by a link mailed to it just now.
+/// The query of the account page, opened by a magic link.
 const ACCOUNT_QUERY: &str = "query($contact: ID!) { contact(id: $contact) { givenName familyName email createdAt \
     objections { purpose { code } channel endedAt } grounds { purpose { code } since until } \
     consents(first: 200) { nodes { id purpose { code } channel status grantedAt declaredAt \
     events { kind declaredAt recordedAt source text { language version text } } } } \
     requests(first: 200) { nodes { kind status receivedAt dueAt extendedUntil } } } }";
 
-/// Who may fetch data by now, and for what.
+/// Who may currently fetch data, and for which purposes.
 const ACCESSES_QUERY: &str = "{ accesses { purposes recipient { name kind country } } }";
 
-/// A person as the engine shows it to itself. What the policy keeps back is absent.
+/// The data that a person may see. Denied fields are absent.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Person {
@@ -59,7 +59,7 @@ pub(super) struct Purpose {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Objection {
     pub(super) purpose: Option<Purpose>,
-    /// The channel that it is about; every one where it names none.
+    /// The channel that it concerns; every channel if `None`.
     pub(super) channel: Option<String>,
     pub(super) ended_at: Option<DateTime<Utc>>,
 }
@@ -71,7 +71,7 @@ pub(super) struct Ground {
     pub(super) until: Option<DateTime<Utc>>,
 }
 
-/// A recipient with the purposes that it may fetch data for.
+/// A recipient with the purposes for which it may fetch data.
 #[derive(Debug, Deserialize)]
 pub(super) struct Access {
     #[serde(default)]
@@ -126,8 +126,8 @@ pub(super) struct PrivacyRequest {
 }
 
 impl Person {
-    /// Whether objections to the purpose or group `code` stand that end it on each of `channels`; where these are none,
-    /// on every channel.
+    /// Whether current objections to the purpose or group `code` end it on each of `channels`; if these are empty, on
+    /// every channel.
     pub(super) fn objects(&self, code: &str, channels: &[Channel]) -> bool {
         let objected: Vec<Option<&str>> = self
             .objections
@@ -143,7 +143,7 @@ impl Person {
         objected.contains(&None) || (!channels.is_empty() && channels.iter().all(is_ended))
     }
 
-    /// Whether a consent to the purpose `code` is given, in use or not.
+    /// Whether a consent to the purpose `code` is granted, in use or not.
     pub(super) fn has_given(&self, code: &str) -> bool {
         let consents = self.consents.iter().flat_map(|consents| &consents.nodes);
         consents.into_iter().any(|consent| {
@@ -153,7 +153,7 @@ impl Person {
     }
 }
 
-/// The answer to an operation.
+/// The response to an operation.
 #[derive(Deserialize)]
 struct Body<T> {
     data: Option<T>,
@@ -178,10 +178,10 @@ struct PersonData {
     contact: Option<Person>,
 }
 
-/// Has the engine answer `document` for `actor`.
+/// Executes `document` for `actor`.
 ///
 /// # Errors
-/// The first of the answer, but for fields that the policy keeps back: those are absent.
+/// The first error of the response, except for denied fields, which are absent.
 pub(super) async fn execute<T: DeserializeOwned>(
     request: &PageRequest,
     actor: &Actor,
@@ -206,7 +206,8 @@ pub(super) async fn execute<T: DeserializeOwned>(
     body.data.ok_or_else(error)
 }
 
-/// The person with what it may see of itself, `whole` or what a forwarded mail may show; `None` where it is not there.
+/// The person's own data, either in `full` or as far as a forwarded mail may show it; `None` if there is no such
+/// person.
 ///
 /// # Errors
 /// Those of the engine.
@@ -226,7 +227,7 @@ struct AccessesData {
     accesses: Option<Vec<Access>>,
 }
 
-/// Recipients that may fetch data by now, as the engine tells them to `actor`; `None` where the policy keeps them back.
+/// Recipients that may currently fetch data, as far as `actor` may see them; `None` if the policy denies them.
 ///
 /// # Errors
 /// Those of the engine.
@@ -242,7 +243,8 @@ pub(super) async fn load_accesses(
     Ok(load_accesses)
 }
 
-/// Whether anybody is written to at the mailbox with this key for `purpose` now, by the row rule of that purpose.
+/// Whether anybody may currently be written to at the mailbox with this key for `purpose`, by the row rule of that
+/// purpose.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -257,8 +259,8 @@ pub(super) async fn reaches(
     engine::is_reachable_mailbox(&db.reader, &scope, key).await
 }
 
-/// Whether the person may be processed for `purpose` now: by the row rule of that purpose itself, which every read goes
-/// by.
+/// Whether the person may currently be processed for `purpose`, by the row rule of that purpose, which every read
+/// applies.
 ///
 /// # Errors
 /// `INTERNAL` from the database.

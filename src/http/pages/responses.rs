@@ -1,4 +1,4 @@
-//! Answers of the public pages: what every one of them has, whatever it is about. Room: http/pages.
+//! Responses of the public pages: layout, headers and common pages. Room: http/pages.
 
 use std::sync::LazyLock;
 
@@ -20,40 +20,40 @@ use sha2::{Digest, Sha256};
 use crate::http::pages::language::{NAMES, Texts};
 use crate::{base::error::Error, config::public_pages::PublicPages};
 
-/// Nothing is loaded but the own stylesheet, nothing runs, and forms go nowhere else.
+/// Allows only the own stylesheet, no scripts, and forms only to this server.
 const CSP: &str =
     "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-/// A record in print brings its style with it, so that it looks the same when it is kept.
+/// A printable record contains its own style, so that it looks the same when saved.
 const RECORD_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 /// The supported methods.
 const METHODS: &str = "GET, HEAD, OPTIONS, POST";
 
 const STYLE: &str = include_str!("style.css");
-/// A digest of the stylesheet, which its address ends with: a browser may keep it for good.
+/// A digest of the stylesheet, used in its URL so that browsers may cache it forever.
 static STYLE_DIGEST: LazyLock<String> =
     LazyLock::new(|| Sha256::digest(STYLE).first_chunk::<8>().map(hex::encode).unwrap_or_default());
 
-/// An answer in the making.
+/// A response of a page.
 #[derive(Debug)]
 pub(super) enum PageResponse {
     /// A page.
     Page(StatusCode, String),
-    /// Another page is to be fetched (303).
+    /// A redirect to another page (303).
     Redirect(String),
-    /// A word for a program.
+    /// Plain text, for a program.
     PlainText(String),
-    /// The receipt of a consent, to be kept: JSON-LD.
+    /// The receipt of a consent for download, as JSON-LD.
     Receipt(String),
-    /// The record of a consent, to be printed: HTML.
+    /// The printable record of a consent, as HTML.
     Record(String),
-    /// The stylesheet, and whether it was asked for by its digest.
+    /// The stylesheet, and whether its URL contains the digest.
     Style(bool),
-    /// Which methods there are.
+    /// The supported methods.
     Methods,
 }
 
 impl PageResponse {
-    /// The same page as the answer to a form that is none of it.
+    /// The same page with status 422, for a form that it does not have.
     pub(super) fn into_unprocessable(self) -> Self {
         match self {
             Self::Page(StatusCode::OK, html) => Self::Page(StatusCode::UNPROCESSABLE_ENTITY, html),
@@ -62,7 +62,7 @@ impl PageResponse {
     }
 }
 
-/// What stands around the content of every page.
+/// The layout around the content of every page.
 pub(super) struct Layout<'p> {
     pub(super) texts: Texts,
     pub(super) title: String,
@@ -84,7 +84,7 @@ impl<'p> Layout<'p> {
         }
     }
 
-    /// What is said under `key`.
+    /// The text for `key`.
     pub(super) fn t(&self, key: &str) -> String {
         self.texts.say(key)
     }
@@ -104,24 +104,24 @@ impl<'p> Layout<'p> {
     }
 }
 
-/// A fault of an entry, with the field that it is about.
+/// An input error with its field.
 #[derive(Debug)]
 pub(super) struct FieldError {
     pub(super) field: &'static str,
     pub(super) text: String,
 }
 
-/// What is said of a field that is wrong.
+/// The error text for a field.
 pub(super) fn error_of<'f>(errors: &'f [FieldError], field: &str) -> Option<&'f str> {
     errors.iter().find(|error| error.field == field).map(|error| error.text.as_str())
 }
 
-/// Whether the first fault is that of `field`, where a person begins to mend.
+/// Whether the first error is that of `field`, which gets the focus.
 pub(super) fn is_first(errors: &[FieldError], field: &str) -> bool {
     errors.first().is_some_and(|error| error.field == field)
 }
 
-/// A page with nothing but words, and maybe a form that asks for a link.
+/// A page with only text, and optionally the form that requests a link.
 #[derive(Template)]
 #[template(path = "message.html")]
 struct Message<'p> {
@@ -132,7 +132,7 @@ struct Message<'p> {
     typed: &'p str,
 }
 
-/// Makes a page.
+/// Renders a page.
 ///
 /// # Errors
 /// `INTERNAL` where a template cannot be written.
@@ -141,7 +141,7 @@ pub(super) fn page(status: StatusCode, template: &impl Template) -> Result<PageR
     Ok(PageResponse::Page(status, html))
 }
 
-/// A page that says what stands under `page-<name>-title` and the `parts` of `page-<name>-`.
+/// A page with the texts `page-<name>-title` and `page-<name>-<part>` for each of `parts`.
 pub(super) fn message(
     pages: &PublicPages,
     texts: Texts,
@@ -154,7 +154,7 @@ pub(super) fn message(
     page(status, &Message { layout: &layout, paragraphs, asks_for_link: false, error: None, typed: "" })
 }
 
-/// A page that says what stands under `page-<name>-title` and `-lead`, with the form that asks for a link.
+/// A page with the texts `page-<name>-title` and `-lead`, and the form that requests a link.
 pub(super) fn link_form(
     pages: &PublicPages,
     texts: Texts,
@@ -168,17 +168,17 @@ pub(super) fn link_form(
     page(status, &Message { layout: &layout, paragraphs, asks_for_link: true, error, typed })
 }
 
-/// The page for a request that is refused, whatever it was about.
+/// The error page for a status.
 pub(super) fn error_page(pages: &PublicPages, texts: Texts, status: StatusCode) -> PageResponse {
     let name = match status.as_u16() {
         status @ (400 | 404 | 405 | 408 | 413 | 415 | 429 | 503) => format!("error-{status}"),
         _ => "error-500".to_owned(),
     };
-    // Where even that fails there is nothing left to be said.
+    // If even that fails, the page is empty.
     message(pages, texts, status, &name, &["lead"]).unwrap_or(PageResponse::Page(status, String::new()))
 }
 
-/// Gives the answer the headers that each has.
+/// Builds the HTTP response with the common headers.
 pub(super) fn into_response(answer: PageResponse, texts: Texts) -> Response {
     let fixed = HeaderValue::from_static;
     let mut response = Response::default();
@@ -238,7 +238,7 @@ pub(super) fn into_response(answer: PageResponse, texts: Texts) -> Response {
     response
 }
 
-/// The stylesheet as it is asked for by `query`.
+/// The stylesheet, cacheable if `query` is its digest.
 pub(super) fn style(query: &str) -> PageResponse {
     PageResponse::Style(query == *STYLE_DIGEST)
 }

@@ -1,5 +1,4 @@
-//! Forms by which persons sign up: every text in full, nothing ticked in advance, the same answer for every address.
-//! Room: http/pages.
+//! Sign-up forms: every text in full, no pre-ticked boxes, the same response for every address. Room: http/pages.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -26,7 +25,7 @@ struct PurposeChoice {
     ticked: bool,
 }
 
-/// A name that may be given.
+/// An optional name field.
 struct NameField {
     field: &'static str,
     label: String,
@@ -54,7 +53,7 @@ impl SignUpForm<'_> {
     }
 }
 
-/// The purposes of a form with the texts that hold now; ticked where the person has ticked that very text.
+/// The purposes of a form with their current texts; ticked if the person ticked the same text version.
 fn purpose_choices(
     policy: &Policy,
     form: &FormDef,
@@ -121,7 +120,7 @@ pub(super) fn show(request: &PageRequest, code: &str) -> Result<PageResponse, Er
     }
 }
 
-/// What everybody is told who has sent the form.
+/// The page after sending the form, the same for everybody.
 ///
 /// # Errors
 /// `INTERNAL` where a template cannot be written.
@@ -132,10 +131,10 @@ pub(super) fn sent(request: &PageRequest, code: &str) -> Result<PageResponse, Er
     }
 }
 
-/// An e-mail address as it was typed, checked.
+/// Checks a typed e-mail address.
 ///
 /// # Errors
-/// What the person is told.
+/// The text for the person.
 pub(super) fn address(request: &PageRequest, typed: &str) -> Result<String, String> {
     match Validator::Email.check(typed, request.app.now().date_naive()) {
         Ok(Some(address)) => Ok(address),
@@ -151,7 +150,7 @@ pub(super) fn address(request: &PageRequest, typed: &str) -> Result<String, Stri
 pub(super) async fn take(request: &PageRequest, code: &str, filled: &Form) -> Result<PageResponse, Error> {
     let policy = request.app.policy.current();
     let Some(form) = policy.form(code) else { return Ok(request.not_found()) };
-    // The language of the texts that the person has read.
+    // The language of the texts that the person read.
     let texts = filled.get("language").and_then(Texts::of).unwrap_or(request.texts);
     let choices = purpose_choices(&policy, form, texts, Some(filled));
     let mut errors = Vec::new();

@@ -1,5 +1,4 @@
-//! Everything that the data of a person is used for: on which basis, since when, and who else may see it (Art. 15(1)).
-//! Room: http/pages.
+//! All uses of a person's data, with legal basis, start and recipients (Art. 15(1)). Room: http/pages.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -18,8 +17,7 @@ use crate::{
     policy::{Grounds, PurposeDef},
 };
 
-/// Completes `choices`, what the person can end, by every other purpose in use, and tells of each in use what there is
-/// to be told; in the order of the policy.
+/// Adds every other purpose in use to `choices`, and details to each purpose in use, in the order of the policy.
 ///
 /// # Errors
 /// Those of the engine.
@@ -53,7 +51,7 @@ pub(super) async fn complete(
     Ok(shown)
 }
 
-/// A purpose in use that has no button.
+/// A choice without a button, for a purpose in use that cannot be ended.
 fn fixed(texts: Texts, purpose: &PurposeDef) -> Choice {
     Choice {
         code: purpose.code.clone(),
@@ -86,8 +84,8 @@ fn details(
     }
 }
 
-/// Since when the data is used for the purpose: by the oldest of the consents or grounds in force, or since it is kept
-/// at all.
+/// Since when the data is used for the purpose: since the oldest consent or ground in force, or since the record was
+/// created.
 fn since(purpose: &PurposeDef, person: &Person, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let is_meant =
         |used: &Option<queries::Purpose>| used.as_ref().is_some_and(|used| used.code == purpose.code);
@@ -108,7 +106,7 @@ fn since(purpose: &PurposeDef, person: &Person, now: DateTime<Utc>) -> Option<Da
     }
 }
 
-/// Each recipient once, with what it is.
+/// Each recipient once, with its kind and country.
 fn recipients(texts: Texts, code: &str, accesses: &[Access]) -> Vec<String> {
     let granted = accesses
         .iter()

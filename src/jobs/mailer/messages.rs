@@ -1,4 +1,4 @@
-//! What a mail says: plain text, German or English, neutral; no name of a person anywhere. Room: jobs/mailer.
+//! The texts of mails: plain text, German or English, neutral, without personal names. Room: jobs/mailer.
 
 use std::time::SystemTime;
 
@@ -24,8 +24,8 @@ use crate::{
     },
 };
 
-/// The message of `mail`, the same whenever it is written, unless more has come to wait for its link: a repeat is known by its Message-ID. None for an address that no mail
-/// can be sent to.
+/// The message of `mail`, the same whenever it is written, unless more has come to wait for its link: a repeat is known
+/// by its Message-ID. None for an address that no mail can be sent to.
 ///
 /// # Errors
 /// `INTERNAL` where a text, a key or the address of the pages is missing.
@@ -54,7 +54,7 @@ pub(super) async fn write(
         .message_id(Some(format!("<{}@{}>", mail.id, from.email.domain())))
         .header(MIME_VERSION_1_0)
         .header(ContentType::TEXT_PLAIN)
-        // RFC 3834: nobody's absence is to answer.
+        // RFC 3834: suppresses automatic replies.
         .raw_header(header("Auto-Submitted", "auto-generated")?);
     if let Some(url) = &preferences {
         // RFC 8058.
@@ -68,7 +68,7 @@ pub(super) async fn write(
         .map_err(|_| Error::internal("a mail that cannot be written"))
 }
 
-/// The address as servers know it: the domain in ASCII (RFC 5891).
+/// The address with its domain in ASCII (RFC 5891).
 fn address(text: &str) -> Option<Address> {
     let (local, domain) = text.rsplit_once('@')?;
     Address::new(local, idna::domain_to_ascii(domain).ok()?).ok()
@@ -77,7 +77,7 @@ fn address(text: &str) -> Option<Address> {
 /// A header of ours, which holds nothing that a person has typed.
 fn header(name: &str, value: &str) -> Result<HeaderValue, Error> {
     let name = HeaderName::new_from_ascii(name.to_owned()).map_err(|_| Error::internal("a header"))?;
-    // As it is: folding would break the address in it.
+    // Unencoded: folding would break the URL.
     Ok(HeaderValue::dangerous_new_pre_encoded(name, value.to_owned(), value.to_owned()))
 }
 
@@ -85,7 +85,7 @@ fn page(app: &App, path: &str) -> Result<String, Error> {
     app.pages.url(path).ok_or_else(|| Error::internal("a mail without `pages.public_url`"))
 }
 
-/// Where the person ends the consent that a mail asks to renew.
+/// The URL where the person can withdraw the consent that a mail asks to renew.
 fn preferences(
     app: &App,
     installation_keys: &InstallationKeys,
@@ -179,7 +179,7 @@ impl MailText<'_> {
             last.push_str(url);
         }
         parts.retain(|part| !part.is_empty());
-        // What stands below this line is no part of the message (RFC 3676, 4.3).
+        // The signature separator (RFC 3676, 4.3).
         let mut footer = vec!["-- ".to_owned()];
         let sender: Vec<&str> = [pages.controller.as_deref(), pages.controller_address.as_deref()]
             .into_iter()

@@ -1,4 +1,4 @@
-//! Hands mails over to an SMTP server, each once as far as anybody can tell. Room: jobs/mailer.
+//! Delivers mails to an SMTP server, at least once. Room: jobs/mailer.
 
 mod messages;
 
@@ -28,44 +28,44 @@ use crate::{
     },
 };
 
-/// How long the server may be silent.
+/// How long to wait for the SMTP server.
 const SMTP_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long one mail may take, which is shorter than its lease.
+/// How long sending one mail may take; shorter than its lease.
 const SEND_TIMEOUT: Duration = Duration::from_secs(120);
-/// Most mails that are tried in one go.
+/// Maximum number of mails per run.
 const MAX_MAILS_PER_RUN: u32 = 10_000;
 
-/// What is said of an address that leads to no server.
+/// The error for an invalid SMTP URL.
 const NO_SERVER: &str =
     "`mail.url` is not the address of an SMTP server, e.g. smtps://smtp.example.com or smtp://127.0.0.1:25";
-/// What is said of a sender that is none.
+/// The error for an invalid sender.
 const NO_SENDER: &str = "`mail.from` is not an e-mail address, nor a name and an address in angle brackets";
 
-/// So many mails refused one after the other say something of the server, and nothing of those who were to get them.
+/// This many consecutive refusals indicate a problem of the server, not of the recipients.
 const MAX_CONSECUTIVE_REFUSALS: u32 = 5;
 
 /// Where mails go.
 #[derive(Clone)]
 enum MailTransport {
     Smtp(AsyncSmtpTransport<Tokio1Executor>),
-    /// Nowhere: they stay here to be looked at.
+    /// Mails are not sent but kept in memory for display.
     DemoOutbox(DemoOutbox),
 }
 
-/// The way to the SMTP server. All clones know the same of it.
+/// Sends mails. All clones share their state.
 #[derive(Clone)]
 pub struct Mailer {
     transport: MailTransport,
     from: Mailbox,
-    /// Mails that were refused since the last that was taken; [`MAX_CONSECUTIVE_REFUSALS`] before the first.
+    /// Refusals since the last accepted mail; [`MAX_CONSECUTIVE_REFUSALS`] before the first.
     consecutive_refusals: Arc<AtomicU32>,
 }
 
 impl Mailer {
-    /// The mailer that the settings describe, if they describe one. Nothing is connected yet.
+    /// The mailer for the settings, if there are any. Does not connect yet.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT` for an address that cannot be read; it is not told, since it may hold a password.
+    /// `BAD_USER_INPUT` for an invalid URL, without quoting it, because it may contain a password.
     pub fn new(settings: &Mail) -> Result<Option<Self>, Error> {
         let (Some(url), Some(from)) = (&settings.url, &settings.from) else { return Ok(None) };
         let builder =
@@ -76,7 +76,7 @@ impl Mailer {
         Ok(Some(Self { transport, from, consecutive_refusals }))
     }
 
-    /// All that is wrong with the settings, each of which may be set without the other.
+    /// All errors of the settings, each of which may be set without the other.
     pub fn setting_errors(settings: &Mail) -> Vec<String> {
         let url = settings.url.as_ref();
         let no_server = url.is_some_and(|url| AsyncSmtpTransport::<Tokio1Executor>::from_url(url).is_err());
@@ -89,7 +89,7 @@ impl Mailer {
             .collect()
     }
 
-    /// A mailer that sends nothing: what it would have sent lies in the outbox.
+    /// A mailer that sends nothing and puts mails into the outbox.
     ///
     /// # Errors
     /// `BAD_USER_INPUT` for a sender that is no e-mail address.
@@ -98,7 +98,7 @@ impl Mailer {
         Ok(Self { transport: MailTransport::DemoOutbox(outbox), from, consecutive_refusals: Arc::default() })
     }
 
-    /// Sends the mails that are due and gives the number of those handed over. When the server cannot be reached the rest waits.
+    /// Sends the due mails and returns the number of accepted ones. Stops when the server cannot be reached.
     ///
     /// # Errors
     /// `INTERNAL` from the database.
@@ -124,8 +124,8 @@ impl Mailer {
         Ok(sent)
     }
 
-    /// Takes a refusal for one of the mail only where the server takes others: one that relays for nobody refuses everybody alike, and no
-    /// sign-up is lost by that. Where all are refused the rest waits.
+    /// Treats a refusal as final only if the server accepts other mails: a server that refuses every mail alike must
+    /// not lose sign-ups. If all mails are refused, the rest waits.
     fn adjust_refusal(&self, outcome: DeliveryOutcome, server_answered: bool) -> (DeliveryOutcome, bool) {
         match outcome {
             DeliveryOutcome::Sent => self.consecutive_refusals.store(0, Ordering::Relaxed),
@@ -146,7 +146,7 @@ impl Mailer {
         (outcome, server_answered)
     }
 
-    /// Tries one mail; tells what came of it and whether there was a server.
+    /// Tries to send one mail; returns the outcome and whether the server answered.
     async fn attempt(&self, app: &App, mail: &mut mail::Model) -> (DeliveryOutcome, bool) {
         let link = match link::Entity::find_by_id(mail.link_id).one(&app.db.reader).await {
             Ok(link) => link.filter(|link| link.expires_at > app.now()),
@@ -155,11 +155,10 @@ impl Mailer {
         if let Some(reason) = mail_outbox::not_sent_reason(mail) {
             return (DeliveryOutcome::NotSent(reason), true);
         }
-        // A link that has ended leads nowhere.
+        // An expired link is useless.
         let Some(link) = link else { return (DeliveryOutcome::Abandoned("LINK_ENDED"), true) };
         if link.kind != LinkKind::Fresh {
-            // What the link asks by now: more may have come to wait for it, and what was answered or ended since is nothing to write
-            // to anybody about.
+            // The purposes that the link covers now: some may have been added, and answered or ended ones need no mail.
             let Ok(purposes) = signups::requested_purposes(app, &link).await else {
                 return (DeliveryOutcome::Deferred("NO_DATABASE"), true);
             };
@@ -181,7 +180,7 @@ impl Mailer {
                 return (DeliveryOutcome::Sent, true);
             }
         };
-        // Greeting, TLS and log-in first: what fails there says nothing of this mail.
+        // Greeting, TLS and login first: a failure there does not concern this mail.
         match tokio::time::timeout(SEND_TIMEOUT, transport.test_connection()).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => return (DeliveryOutcome::Deferred("UNREACHABLE"), false),
@@ -195,7 +194,8 @@ impl Mailer {
         }
         match tokio::time::timeout(SEND_TIMEOUT, transport.send(message)).await {
             Ok(Ok(_)) => (DeliveryOutcome::Sent, true),
-            // The server has no letters for that name (RFC 6531); all else that it lacks says nothing of this mail.
+            // The server does not support this address (RFC 6531); any other missing feature does not concern this
+            // mail.
             Ok(Err(error)) if error.is_client() && !is_ascii(mail) => {
                 (DeliveryOutcome::Abandoned("UNUSABLE_ADDRESS"), true)
             }
@@ -206,7 +206,7 @@ impl Mailer {
 }
 
 impl std::fmt::Debug for Mailer {
-    /// The address of the server may hold a password.
+    /// The URL of the server may contain a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Mailer(***)")
     }
@@ -228,20 +228,20 @@ fn enhanced_status(text: &str) -> Option<(u16, u16, u16)> {
     })
 }
 
-/// What a reply that refuses for good means. Only one that speaks of the mailbox gives the mail up: a plain `550` may as well say that
+/// Classifies a permanent refusal. Only one about the mailbox is final for the mail: a plain `550` may also mean that
 /// the server does not relay for us.
 fn classify_refusal(text: &str) -> (DeliveryOutcome, bool) {
     match enhanced_status(text) {
-        // Of the sender's address: X.1.7, X.1.8.
+        // About the sender address: X.1.7, X.1.8.
         Some((_, 1, 7 | 8)) | Some((_, 7, _)) => (DeliveryOutcome::Deferred("SENDER_REFUSED"), true),
         Some((_, 1 | 2, _)) => (DeliveryOutcome::Abandoned("REFUSED"), true),
         _ => (DeliveryOutcome::Deferred("REFUSED_UNEXPLAINED"), true),
     }
 }
 
-/// What an error of the server, or on the way to it, means. Its text is not kept: it may quote the address.
+/// Classifies an SMTP or connection error. Its text is dropped, because it may quote the address.
 fn classify_error(error: &SmtpError) -> (DeliveryOutcome, bool) {
-    // What is wrong with our own credentials says nothing of the mail (RFC 4954: 530, 534, 535, 538).
+    // An authentication error does not concern the mail (RFC 4954: 530, 534, 535, 538).
     let is_authentication = error
         .status()
         .is_some_and(|code| code.severity as u8 == 5 && matches!(code.category, Category::Unspecified3));
@@ -255,7 +255,7 @@ fn classify_error(error: &SmtpError) -> (DeliveryOutcome, bool) {
         return (DeliveryOutcome::Deferred("REFUSED_FOR_NOW"), true);
     }
     if error.is_client() {
-        // The server lacks what we ask of it: TLS, a way to log in.
+        // The server lacks a required feature: TLS or an authentication mechanism.
         return (DeliveryOutcome::Deferred("UNSUPPORTED"), false);
     }
     let reason = match (error.is_timeout(), error.is_tls()) {

@@ -1,7 +1,8 @@
-//! A directory that rests: nothing in it has changed for a while, and nobody has a file of it open for writing. Room: jobs/policy_watch.
+//! Detects when a directory is settled: nothing has changed for a while, and no file is open for writing.
+//! Room: jobs/policy_watch.
 //!
-//! The marks of the file system tell when something changed, without an event. Linux tells who has a file open, of the processes of the
-//! same user, and root of all.
+//! File metadata shows changes without events. Linux shows which files are open in processes of the same user, and for
+//! root in all.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,21 +13,21 @@ use std::{
 
 use crate::policy::{PolicyError, PolicyErrors, Sources};
 
-/// How long nothing must have changed before files are read, and between two readings, if nobody says otherwise.
+/// The default time without changes before files are read, and between two reads.
 pub(super) const SETTLE_TIME: Duration = Duration::from_millis(500);
 
-/// How many times as long somebody may have a file open without a change until that is told.
+/// A file that stays open for this many times the settle time is reported.
 pub(super) const MAX_SETTLE_FACTOR: u32 = 120;
 
 pub(super) type ReadResult = Result<Sources, PolicyErrors>;
 
-/// Between two looks.
+/// The time between two checks.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Reads the policy of `directory` once it rests, for who reads it once. Where it rests already nobody waits.
+/// Reads the policy of `directory` once it is settled, without watching it. Does not wait if it is settled already.
 ///
 /// # Errors
-/// Those of [`Sources::read`]; `UNREADABLE` where somebody writes to it for longer than a minute.
+/// Those of [`Sources::read`]; `UNREADABLE` if it is written to for longer than a minute.
 pub async fn read(directory: &Path) -> ReadResult {
     let start = Instant::now();
     loop {
@@ -44,7 +45,7 @@ pub async fn read(directory: &Path) -> ReadResult {
     }
 }
 
-/// What is said of a directory that never rests.
+/// The error for a directory that does not settle.
 pub(super) fn not_settled(directory: &Path) -> PolicyErrors {
     PolicyError {
         file: directory.display().to_string(),
@@ -57,7 +58,7 @@ pub(super) fn not_settled(directory: &Path) -> PolicyErrors {
     .into()
 }
 
-/// Which file it is, and when it changed last.
+/// The identity of a file and its last change.
 #[derive(PartialEq, Eq)]
 struct FileStamp {
     number: (u64, u64),
@@ -69,7 +70,7 @@ impl FileStamp {
     #[cfg(unix)]
     fn of(found: &fs::Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
-        // The time of the change itself: a copy may set the other one back.
+        // The change time, because a copy may reset the modification time.
         let seconds = Duration::from_secs(u64::try_from(found.ctime()).unwrap_or_default());
         let rest = Duration::from_nanos(u64::try_from(found.ctime_nsec()).unwrap_or_default());
         let changed = std::time::UNIX_EPOCH + seconds + rest;
@@ -85,13 +86,13 @@ impl FileStamp {
     fn is_old(&self) -> bool {
         match self.changed.elapsed() {
             Ok(age) => age >= SETTLE_TIME,
-            // A clock that was set back makes no file a new one.
+            // The clock may have been set back; that does not make the file new.
             Err(ahead) => ahead.duration() >= SETTLE_TIME,
         }
     }
 }
 
-/// The marks of the directories and files that a policy is read from.
+/// The stamps of the directories and files that a policy is read from.
 fn file_stamps(directory: &Path) -> BTreeMap<PathBuf, FileStamp> {
     let mut stamps = BTreeMap::new();
     for_each_file(directory, &mut |path, found| {
@@ -100,7 +101,7 @@ fn file_stamps(directory: &Path) -> BTreeMap<PathBuf, FileStamp> {
     stamps
 }
 
-/// Goes through the directories and files that a policy is read from.
+/// Visits the directories and files that a policy is read from.
 fn for_each_file(directory: &Path, visit: &mut impl FnMut(PathBuf, &fs::Metadata)) {
     let mut pending = vec![directory.to_owned()];
     while let Some(path) = pending.pop() {
@@ -120,11 +121,11 @@ fn for_each_file(directory: &Path, visit: &mut impl FnMut(PathBuf, &fs::Metadata
     }
 }
 
-/// Whether a process that can be looked at has a file of the policy open for writing.
+/// Whether a process that may be inspected has a policy file open for writing.
 pub(super) fn is_being_written(directory: &Path) -> bool {
     let mut files = BTreeSet::new();
     for_each_file(directory, &mut |path, _| {
-        // A file may be a link to where it lies.
+        // A file may be a symbolic link.
         files.extend(path.canonicalize());
     });
     let Ok(processes) = fs::read_dir("/proc") else { return false };
@@ -136,7 +137,7 @@ pub(super) fn is_being_written(directory: &Path) -> bool {
         .any(|process| writes(&process.path(), &files).unwrap_or(false))
 }
 
-/// Whether the process has one of `files` open for writing; nothing where it may not be looked at.
+/// Whether the process has one of `files` open for writing; `None` if it may not be inspected.
 fn writes(process: &Path, files: &BTreeSet<PathBuf>) -> Option<bool> {
     let open = fs::read_dir(process.join("fd")).ok()?;
     Some(open.filter_map(Result::ok).any(|handle| {
@@ -145,7 +146,7 @@ fn writes(process: &Path, files: &BTreeSet<PathBuf>) -> Option<bool> {
     }))
 }
 
-/// `flags: 0100001`, octal: the last two bits tell whether the handle reads (0), writes (1) or does both (2).
+/// `flags: 0100001`, octal: the last two bits say whether the handle reads (0), writes (1) or does both (2).
 fn is_for_writing(handle: &Path) -> Option<bool> {
     let text = fs::read_to_string(handle).ok()?;
     let flags = text.lines().find_map(|line| line.strip_prefix("flags:"))?;

@@ -55,11 +55,11 @@ fn is_awaited(synchronous_commit: &str) -> bool {
 
 /// The `synchronous_commit` that writer sessions request: `on`, or the server's setting if it is stronger.
 pub(super) async fn synchronous_commit(options: &PgConnectOptions) -> Result<&'static str, DbErr> {
-    let fault = |error: sqlx::Error| DbErr::Custom(describe_error(&error));
-    let mut connection = options.connect().await.map_err(fault)?;
+    let db_error = |error: sqlx::Error| DbErr::Custom(describe_error(&error));
+    let mut connection = options.connect().await.map_err(db_error)?;
     let row = sqlx::query("SELECT current_setting('synchronous_commit')").fetch_one(&mut connection).await;
-    let present: String = row.and_then(|row| row.try_get(0)).map_err(fault)?;
-    connection.close().await.map_err(fault)?;
+    let present: String = row.and_then(|row| row.try_get(0)).map_err(db_error)?;
+    connection.close().await.map_err(db_error)?;
     Ok(if present == "remote_apply" { "remote_apply" } else { "on" })
 }
 
@@ -79,12 +79,12 @@ pub(super) fn evaluate(read_only: &str, timeout: &str, time: Duration) -> Reader
 /// Opens one reader connection and queries it. A pool would retry for a while and then report only a timeout; a
 /// pooler in between accepts session settings but may not pass them on.
 pub(super) async fn reader(options: &PgConnectOptions, time: Duration) -> Result<(), DbErr> {
-    let fault = |error: sqlx::Error| DbErr::Custom(describe_error(&error));
-    let mut connection = options.connect().await.map_err(fault)?;
-    let row = sqlx::query(SESSION_QUERY).fetch_one(&mut connection).await.map_err(fault)?;
-    let text = |index: usize| row.try_get::<String, _>(index).map_err(fault);
+    let db_error = |error: sqlx::Error| DbErr::Custom(describe_error(&error));
+    let mut connection = options.connect().await.map_err(db_error)?;
+    let row = sqlx::query(SESSION_QUERY).fetch_one(&mut connection).await.map_err(db_error)?;
+    let text = |index: usize| row.try_get::<String, _>(index).map_err(db_error);
     let held = evaluate(&text(0)?, &text(1)?, time);
-    connection.close().await.map_err(fault)?;
+    connection.close().await.map_err(db_error)?;
     match held {
         ReaderGuard::Fast => Ok(()),
         ReaderGuard::NotReadOnly => Err(DbErr::Custom(NOT_READ_ONLY.to_owned())),

@@ -28,18 +28,18 @@ const MIN_SIMILARITY: f64 = 0.8;
 
 /// An error message, prefixed with its location.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct ConfigError {
     /// The line in the file, if any.
     line: Option<usize>,
     text: String,
 }
 
 /// Formats all errors in file order without duplicates, one per line.
-pub(super) fn told(mut faults: Vec<Fault>) -> String {
-    faults.sort_by_key(|fault| (fault.line.is_none(), fault.line));
+pub(super) fn format_errors(mut errors: Vec<ConfigError>) -> String {
+    errors.sort_by_key(|error| (error.line.is_none(), error.line));
     let mut seen = BTreeSet::new();
     let texts: Vec<&str> =
-        faults.iter().map(|fault| fault.text.as_str()).filter(|text| seen.insert(*text)).collect();
+        errors.iter().map(|error| error.text.as_str()).filter(|text| seen.insert(*text)).collect();
     texts.join("\nerror: configuration: ")
 }
 
@@ -62,13 +62,16 @@ impl Lines {
         let line = |at: usize| text.get(..at).unwrap_or(&text).matches('\n').count() + 1;
         let broken = |error: &toml::de::Error| {
             let at = error.span().map_or(1, |span| line(span.start));
-            Fault { line: Some(at), text: format!("{name}:{at}: this is not TOML: {}", error.message()) }
+            ConfigError {
+                line: Some(at),
+                text: format!("{name}:{at}: this is not TOML: {}", error.message()),
+            }
         };
         let (table, errors) = DeTable::parse_recoverable(&text);
         if !errors.is_empty() {
-            return Err(told(errors.iter().map(broken).collect()));
+            return Err(format_errors(errors.iter().map(broken).collect()));
         }
-        let values = toml::from_str(&text).map_err(|error| told(vec![broken(&error)]))?;
+        let values = toml::from_str(&text).map_err(|error| format_errors(vec![broken(&error)]))?;
         let mut lines = BTreeMap::new();
         gather("", table.get_ref(), &mut |key, at| _ = lines.insert(key, line(at)));
         Ok((Self { file: name, lines }, values))
@@ -123,27 +126,27 @@ pub(super) struct Extracted {
     /// The configuration without its invalid settings; `None` if the rest is not a configuration.
     pub(super) config: Option<Config>,
     /// All errors.
-    pub(super) faults: Vec<Fault>,
+    pub(super) errors: Vec<ConfigError>,
     /// Keys with an invalid value, for which further errors are suppressed.
     wrong: BTreeSet<String>,
 }
 
 impl Extracted {
     /// Whether an error only follows from one already reported: it names a key whose value could not be read.
-    pub(super) fn follows(&self, fault: &str) -> bool {
-        named(fault).any(|key| self.wrong.contains(key))
+    pub(super) fn is_consequence(&self, error: &str) -> bool {
+        quoted_keys(error).any(|key| self.wrong.contains(key))
     }
 }
 
 /// Extracts the configuration from `figment` together with all errors, by reading each setting on its own.
-pub(super) fn extract(figment: &Figment, place: &Place<'_>) -> Extracted {
+pub(super) fn extract(figment: &Figment, locator: &ErrorLocator<'_>) -> Extracted {
     if let Ok(config) = figment.extract::<Config>() {
-        return Extracted { config: Some(config), faults: Vec::new(), wrong: BTreeSet::new() };
+        return Extracted { config: Some(config), errors: Vec::new(), wrong: BTreeSet::new() };
     }
-    let (mut faults, mut wrong) = (Vec::new(), BTreeSet::new());
+    let (mut errors, mut wrong) = (Vec::new(), BTreeSet::new());
     let dict = match figment.extract::<Dict>() {
         Ok(dict) => dict,
-        Err(error) => return Extracted { config: None, faults: vec![place.described(&error)], wrong },
+        Err(error) => return Extracted { config: None, errors: vec![locator.describe(&error)], wrong },
     };
     // The settings of an issuer depend on each other, so missing or invalid ones get a placeholder.
     let mut standing_in: BTreeMap<String, Dict> = BTreeMap::new();
@@ -153,7 +156,7 @@ pub(super) fn extract(figment: &Figment, place: &Place<'_>) -> Extracted {
             let placeholder = oidc::placeholder(standing_in.len());
             for key in placeholder.keys().filter(|key| !issuer.contains_key(*key)) {
                 let key = format!("oidc.{name}.{key}");
-                faults.push(place.of(format!("`{key}` is missing")));
+                errors.push(locator.locate(format!("`{key}` is missing")));
                 wrong.insert(key);
             }
             standing_in.insert(name.clone(), placeholder);
@@ -161,8 +164,8 @@ pub(super) fn extract(figment: &Figment, place: &Place<'_>) -> Extracted {
     }
     let mut all = Vec::new();
     leaves(&[], dict, &mut all);
-    let without = |placeholder: &Dict, known: &dyn Fn(&str) -> bool| -> Dict {
-        let others = placeholder.iter().filter(|(key, _)| !known(key));
+    let without = |placeholder: &Dict, is_known: &dyn Fn(&str) -> bool| -> Dict {
+        let others = placeholder.iter().filter(|(key, _)| !is_known(key));
         others.map(|(key, value)| (key.clone(), value.clone())).collect()
     };
     let (mut good, mut read) = (Figment::new(), BTreeSet::new());
@@ -171,7 +174,7 @@ pub(super) fn extract(figment: &Figment, place: &Place<'_>) -> Extracted {
         if let [_, name, key] = path.as_slice()
             && let Some(placeholder) = standing_in.get(name)
         {
-            let others = without(placeholder, &|known| known == key);
+            let others = without(placeholder, &|candidate| candidate == key);
             alone = alone.merge(Serialized::defaults(section(name, others)));
         }
         match alone.extract::<Config>() {
@@ -180,55 +183,55 @@ pub(super) fn extract(figment: &Figment, place: &Place<'_>) -> Extracted {
                 read.insert(path.join("."));
             }
             Err(error) => {
-                faults.push(place.described(&error));
+                errors.push(locator.describe(&error));
                 wrong.insert(path.join("."));
             }
         }
     }
     for (name, placeholder) in standing_in {
-        let others = without(&placeholder, &|known| read.contains(&format!("oidc.{name}.{known}")));
+        let others = without(&placeholder, &|candidate| read.contains(&format!("oidc.{name}.{candidate}")));
         good = good.merge(Serialized::defaults(section(&name, others)));
     }
     match good.extract::<Config>() {
-        Ok(config) => Extracted { config: Some(config), faults, wrong },
+        Ok(config) => Extracted { config: Some(config), errors, wrong },
         Err(error) => {
-            faults.push(place.described(&error));
-            Extracted { config: None, faults, wrong }
+            errors.push(locator.describe(&error));
+            Extracted { config: None, errors, wrong }
         }
     }
 }
 
 /// The words between backticks, most of which are keys.
-fn named(fault: &str) -> impl Iterator<Item = &str> {
-    fault.split('`').skip(1).step_by(2)
+fn quoted_keys(error: &str) -> impl Iterator<Item = &str> {
+    error.split('`').skip(1).step_by(2)
 }
 
 /// Where values come from.
-pub(super) struct Place<'a> {
+pub(super) struct ErrorLocator<'a> {
     pub(super) lines: &'a Lines,
     pub(super) sources: &'a ValueSources,
 }
 
-impl Place<'_> {
+impl ErrorLocator<'_> {
     /// Prefixes an error with the location of the first key that it names; other keys are only what it is compared
     /// with.
-    pub(super) fn of(&self, fault: String) -> Fault {
-        let place = named(&fault).find_map(|key| self.of_key(key, 2));
-        let place = place.or_else(|| named(&fault).find_map(|key| self.of_key(key, 1)));
-        let (line, place) = place.unwrap_or_default();
-        Fault { line, text: place + fault.as_str() }
+    pub(super) fn locate(&self, error: String) -> ConfigError {
+        let location = quoted_keys(&error).find_map(|key| self.find_key(key, 2));
+        let location = location.or_else(|| quoted_keys(&error).find_map(|key| self.find_key(key, 1)));
+        let (line, location) = location.unwrap_or_default();
+        ConfigError { line, text: location + error.as_str() }
     }
 
     /// The location of a key, or of an enclosing section with at least `least` path segments; a list has one line for
     /// all its entries.
-    fn of_key(&self, key: &str, least: usize) -> Option<(Option<usize>, String)> {
+    fn find_key(&self, key: &str, least: usize) -> Option<(Option<usize>, String)> {
         let parts = std::iter::successors(Some(key), |key| Some(key.rsplit_once('.')?.0));
         parts.filter(|part| *part == key || part.split('.').count() >= least).find_map(|part| {
             match self.sources.source(part) {
                 "environment" => {
                     let name = part.to_uppercase().replace('.', "__");
-                    let other = if part == "log.filter" { " (or ZWECK_LOG)" } else { "" };
-                    return Some((None, format!("environment ZWECK__{name}{other}: ")));
+                    let alternative = if part == "log.filter" { " (or ZWECK_LOG)" } else { "" };
+                    return Some((None, format!("environment ZWECK__{name}{alternative}: ")));
                 }
                 "flag" => return Some((None, "flag: ".to_owned())),
                 _ => {}
@@ -239,20 +242,21 @@ impl Place<'_> {
     }
 
     /// The first problem of an error, without the value that caused it.
-    fn described(&self, error: &figment::Error) -> Fault {
+    fn describe(&self, error: &figment::Error) -> ConfigError {
         let key = error.path.join(".");
-        self.of(match &error.kind {
+        self.locate(match &error.kind {
             Kind::UnknownField(name, _) => {
                 let key = match error.path.last() == Some(name) {
                     true => key,
                     false if key.is_empty() => name.clone(),
                     false => format!("{key}.{name}"),
                 };
-                let meant = meant(&key).map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
-                format!("unknown key `{key}`{meant}")
+                let suggest =
+                    suggest(&key).map(|suggest| format!("; did you mean `{suggest}`?")).unwrap_or_default();
+                format!("unknown key `{key}`{suggest}")
             }
             Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
-                format!("`{key}` must be {}", in_words(&expected.to_string()))
+                format!("`{key}` must be {}", type_name(&expected.to_string()))
             }
             Kind::Message(message) if key.starts_with("secrets.") || is_ours(message) => {
                 format!("`{key}` {message}")
@@ -265,7 +269,7 @@ impl Place<'_> {
 }
 
 /// A readable name for a type.
-fn in_words(expected: &str) -> String {
+fn type_name(expected: &str) -> String {
     match expected {
         "u64" | "u32" | "u16" | "usize" | "i64" => "a whole number".to_owned(),
         "a boolean" => "true or false".to_owned(),
@@ -278,17 +282,16 @@ fn in_words(expected: &str) -> String {
 }
 
 /// The known keys or the section most similar to an unknown one.
-fn meant(key: &str) -> Option<String> {
+fn suggest(key: &str) -> Option<String> {
     if let Some((issuer, name)) = key.strip_prefix("oidc.").and_then(|rest| rest.rsplit_once('.')) {
         return Some(format!("oidc.{issuer}.{}", most_similar(name, oidc::keys())?));
     }
-    let all: Vec<String> =
-        effective::entries(&Config::default()).into_iter().map(|(known, _)| known).collect();
+    let all: Vec<String> = effective::entries(&Config::default()).into_iter().map(|(name, _)| name).collect();
     // In another section or at the top level.
     let name = key.rsplit_once('.').map_or(key, |(_, name)| name);
     let elsewhere: Vec<&str> = all
         .iter()
-        .filter(|known| known.rsplit_once('.').is_some_and(|(_, known)| known == name))
+        .filter(|candidate| candidate.rsplit_once('.').is_some_and(|(_, candidate)| candidate == name))
         .map(String::as_str)
         .collect();
     if !elsewhere.is_empty() {
@@ -298,16 +301,16 @@ fn meant(key: &str) -> Option<String> {
         return most_similar(key, all);
     }
     let sections: BTreeSet<String> =
-        all.iter().filter_map(|known| Some(known.split_once('.')?.0.to_owned())).collect();
+        all.iter().filter_map(|candidate| Some(candidate.split_once('.')?.0.to_owned())).collect();
     most_similar(key, sections.into_iter().chain(["oidc".to_owned()])).or_else(|| {
-        let names = all.iter().filter_map(|known| Some(known.rsplit_once('.')?.1.to_owned()));
-        meant(&most_similar(key, names)?)
+        let names = all.iter().filter_map(|candidate| Some(candidate.rsplit_once('.')?.1.to_owned()));
+        suggest(&most_similar(key, names)?)
     })
 }
 
 /// The word most similar to `word`, if any is similar enough.
-fn most_similar(word: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
-    let like = known.into_iter().map(|known| (strsim::jaro_winkler(word, &known), known));
+fn most_similar(word: &str, candidates: impl IntoIterator<Item = String>) -> Option<String> {
+    let like = candidates.into_iter().map(|candidate| (strsim::jaro_winkler(word, &candidate), candidate));
     let best = like.max_by(|left, right| left.0.total_cmp(&right.0))?;
     (best.0 >= MIN_SIMILARITY).then_some(best.1)
 }
@@ -325,7 +328,7 @@ mod tests {
     use crate::config::Flags;
 
     /// Each key with a value of a wrong type, and many with an invalid value of the right type.
-    fn faults() -> Vec<(String, &'static str)> {
+    fn errors() -> Vec<(String, &'static str)> {
         let mut all: Vec<(String, &'static str)> = effective::entries(&Config::default())
             .into_iter()
             .map(|(key, default)| match default {
@@ -377,19 +380,22 @@ mod tests {
     fn any_two_faults_are_told_at_once() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("zweck.toml");
-        let all = faults();
+        let all = errors();
         assert!(all.len() > 90, "{}", all.len());
         for (index, (first, wrong)) in all.iter().enumerate() {
             for (second, as_wrong) in all[index + 1..].iter().filter(|(second, _)| second != first) {
                 std::fs::write(&file, format!("{first} = {wrong}\n\n{second} = {as_wrong}\n")).unwrap();
-                let told = Config::load(Some(&file), &Flags::default()).unwrap_err();
+                let message = Config::load(Some(&file), &Flags::default()).unwrap_err();
                 for (line, key) in [(1, first), (3, second)] {
                     let start = format!("{}:{line}: ", file.display());
-                    let found = told.lines().any(|fault| {
-                        let fault = fault.trim_start_matches("error: configuration: ");
-                        fault.strip_prefix(&start).is_some_and(|fault| fault.contains(key.as_str()))
+                    let found = message.lines().any(|error| {
+                        let error = error.trim_start_matches("error: configuration: ");
+                        error.strip_prefix(&start).is_some_and(|error| error.contains(key.as_str()))
                     });
-                    assert!(found, "{first} = {wrong}, {second} = {as_wrong}: {key} in line {line}\n{told}");
+                    assert!(
+                        found,
+                        "{first} = {wrong}, {second} = {as_wrong}: {key} in line {line}\n{message}"
+                    );
                 }
             }
         }
@@ -410,7 +416,7 @@ mod tests {
             ("server.foo_bar_baz", None),
             ("qqq", None),
         ] {
-            assert_eq!(meant(key).as_deref(), expected, "{key}");
+            assert_eq!(suggest(key).as_deref(), expected, "{key}");
         }
     }
 }
