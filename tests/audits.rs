@@ -55,7 +55,7 @@ async fn every_audit_of_graphql_http_passes() {
         });
         let mut node = Command::new("node");
         node.arg("audit.mjs").current_dir(packages.path());
-        node.env("ZWECK_URL", url).env("ZWECK_TOKEN", token.reveal());
+        node.env("ZWECK_URL", url).env("ZWECK_TOKEN", token.expose_secret());
         let output = tokio::task::spawn_blocking(move || node.output()).await.unwrap().unwrap();
         let told = String::from_utf8_lossy(&output.stdout);
         let faults = String::from_utf8_lossy(&output.stderr);

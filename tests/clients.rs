@@ -137,7 +137,7 @@ async fn serve(test: &TestApp) -> Vec<(String, String)> {
     let mut environment =
         vec![("ZWECK_URL".to_owned(), format!("http://{}", listener.local_addr().unwrap()))];
     environment.extend(made.tokens.iter().map(|token| {
-        (format!("ZWECK_TOKEN_{}", token.role.to_uppercase()), token.token.reveal().to_owned())
+        (format!("ZWECK_TOKEN_{}", token.role.to_uppercase()), token.token.expose_secret().to_owned())
     }));
     let router = http::router(test.app.clone(), Arc::new(Pipeline::new().unwrap()), Limits::default());
     tokio::spawn(http::serve(

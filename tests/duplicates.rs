@@ -25,7 +25,7 @@ use crate::support::{
 
 async fn find(test: &TestApp, caller: &Caller) -> Result<Duplicates, Error> {
     let actor = async || {
-        let credential = access_tokens::authenticate(&test.app, caller.token.reveal()).await?;
+        let credential = access_tokens::authenticate(&test.app, caller.token.expose_secret()).await?;
         Actor::new(test.app.policy.current(), &credential, Some(&caller.purpose), "test".to_owned())
     };
     duplicates::find(&test.app, &Pipeline::new().unwrap(), actor).await

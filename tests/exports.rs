@@ -28,7 +28,7 @@ use crate::{
 };
 
 async fn actor(app: &App, caller: &Caller) -> Result<Actor, Error> {
-    let credential = access_tokens::authenticate(app, caller.token.reveal()).await?;
+    let credential = access_tokens::authenticate(app, caller.token.expose_secret()).await?;
     Actor::new(app.policy.current(), &credential, Some(&caller.purpose), "test".to_owned())
 }
 

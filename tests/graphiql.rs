@@ -252,7 +252,7 @@ async fn a_person_uses_it_in_a_browser() {
     let made = demo::seed(&test.app, 120).await.unwrap();
     let token = |role: &str| {
         let found = made.tokens.iter().find(|token| token.role == role).unwrap();
-        found.token.reveal().to_owned()
+        found.token.expose_secret().to_owned()
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

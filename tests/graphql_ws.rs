@@ -60,7 +60,7 @@ impl Following {
             .arg("client.mjs")
             .current_dir(directory)
             .env("SOCKET", format!("ws://{}/graphql", server.address))
-            .env("TOKEN", caller.token.reveal())
+            .env("TOKEN", caller.token.expose_secret())
             .env("PURPOSE", &caller.purpose)
             .env("QUERY", query)
             .stdout(Stdio::piped())

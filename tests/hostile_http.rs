@@ -356,7 +356,7 @@ async fn hostile_requests_get_their_documented_answer() {
     for World { test, .. } in worlds().await {
         let router = router(test.app.clone(), Arc::new(Pipeline::new().unwrap()), Limits::default());
         let caller = test.caller("partner", "newsletter").await;
-        let token = caller.token.reveal();
+        let token = caller.token.expose_secret();
         for case in &cases {
             let (response, body) = answered(&router, case.request(token), &case.name).await;
             let name = &case.name;

@@ -61,7 +61,7 @@ async fn each_mistake_has_its_status() {
     for test in each().await {
         let router = router(&test);
         let token = test.token(&["support"], &["customer_care", "newsletter"]).await;
-        let token = token.reveal();
+        let token = token.expose_secret();
         let large = format!("{{\"query\":\"{}\"}}", "x".repeat(2000));
         let care = ("x-processing-purpose", "customer_care");
         let cases: Vec<Case<'_>> = vec![
@@ -142,14 +142,14 @@ async fn formats_are_negotiated() {
                 "application/graphql-response+json; charset=utf-8",
             ),
         ] {
-            let response = send(&router, post(token.reveal(), &[("accept", accept)], VIEWER)).await;
+            let response = send(&router, post(token.expose_secret(), &[("accept", accept)], VIEWER)).await;
             assert_eq!((response.status(), header(&response, "content-type")), (StatusCode::OK, format));
             assert!(json(response).await["data"]["viewer"]["actorId"].is_string());
         }
         let response =
-            send(&router, post(token.reveal(), &[("prefer", "return=minimal, strict")], VIEWER)).await;
+            send(&router, post(token.expose_secret(), &[("prefer", "return=minimal, strict")], VIEWER)).await;
         assert_eq!(header(&response, "preference-applied"), "strict");
-        let response = send(&router, post(token.reveal(), &[], VIEWER)).await;
+        let response = send(&router, post(token.expose_secret(), &[], VIEWER)).await;
         assert_eq!(header(&response, "preference-applied"), "");
     }
 }
@@ -160,7 +160,7 @@ async fn other_methods_and_paths_are_refused() {
         let router = router(&test);
         let token = test.token(&["support"], &["customer_care"]).await;
         for method in [Method::PUT, Method::DELETE, Method::PATCH, Method::TRACE, Method::CONNECT] {
-            let mut request = post(token.reveal(), &[], VIEWER);
+            let mut request = post(token.expose_secret(), &[], VIEWER);
             *request.method_mut() = method;
             let response = send(&router, request).await;
             assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
@@ -172,7 +172,7 @@ async fn other_methods_and_paths_are_refused() {
         let response = send(&router, request).await;
         assert_eq!(response.status(), StatusCode::NO_CONTENT);
         assert_eq!(header(&response, "allow"), "GET, HEAD, OPTIONS, POST");
-        let mut request = post(token.reveal(), &[], VIEWER);
+        let mut request = post(token.expose_secret(), &[], VIEWER);
         *request.uri_mut() = "/admin".parse().unwrap();
         let response = send(&router, request).await;
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
@@ -193,7 +193,7 @@ async fn queries_come_by_get_and_mutations_do_not() {
     for test in each().await {
         let router = router(&test);
         let token = test.token(&["support"], &["customer_care"]).await;
-        let token = token.reveal();
+        let token = token.expose_secret();
         let query = "query=query($type:String!)%7Bviewer%7Bfields(type:$type)%7Bcoordinate%7D%7D%7D&variables=%7B%22type%22:%22Contact%22%7D";
         let response = send(&router, get(Method::GET, token, query)).await;
         assert_eq!(response.status(), StatusCode::OK);
@@ -236,29 +236,29 @@ async fn each_credential_spends_no_more_than_it_may() {
                 "{{\"query\":\"{{ contacts(first: {first}) {{ nodes {{ id givenName familyName email }} }} }}\"}}"
             )
         };
-        let response = send(&router, post(token.reveal(), &[], page(1000))).await;
+        let response = send(&router, post(token.expose_secret(), &[], page(1000))).await;
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(header(&response, "ratelimit-policy"), "\"credential\";q=30;w=60");
         // 1, and 1 for every 1,000 of 4,000 values.
         assert_eq!(header(&response, "ratelimit"), "\"credential\";r=25;t=10");
         assert_eq!(header(&response, "retry-after"), "");
         let many = "{\"query\":\"{ a: contacts(first: 1000) { nodes { id email phone city street company birthDate notes givenName } } b: contacts(first: 1000) { nodes { id email phone city street company birthDate notes givenName } } c: contacts(first: 1000) { nodes { id email phone city street company birthDate notes givenName } } }\"}";
-        let response = send(&router, post(token.reveal(), &[], many)).await;
+        let response = send(&router, post(token.expose_secret(), &[], many)).await;
         assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
         assert!((1..=60).contains(&header(&response, "retry-after").parse::<u32>().unwrap()));
         assert_eq!(json(response).await["errors"][0]["extensions"]["code"], "RATE_LIMITED");
         // What is refused costs too: at last not even the body is read.
         for _ in 0..40 {
-            send(&router, post(token.reveal(), &[], "[")).await;
+            send(&router, post(token.expose_secret(), &[], "[")).await;
         }
         let read = Arc::new(AtomicBool::new(false));
-        let response = send(&router, post(token.reveal(), &[], watched(&read))).await;
+        let response = send(&router, post(token.expose_secret(), &[], watched(&read))).await;
         assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
         assert!(header(&response, "ratelimit").starts_with("\"credential\";r=0;"));
         assert!(!read.load(Ordering::SeqCst));
         // Nobody else waits for it.
         let other = test.token(&["dpo"], &["rights_fulfilment"]).await;
-        assert_eq!(send(&router, post(other.reveal(), &[], page(10))).await.status(), StatusCode::OK);
+        assert_eq!(send(&router, post(other.expose_secret(), &[], page(10))).await.status(), StatusCode::OK);
     }
 }
 
@@ -267,7 +267,7 @@ async fn a_revoked_token_is_refused_by_the_very_next_request() {
     for test in each().await {
         let router = router(&test);
         let token = test.token(&["support"], &["customer_care"]).await;
-        let send_viewer = || send(&router, post(token.reveal(), &[], VIEWER));
+        let send_viewer = || send(&router, post(token.expose_secret(), &[], VIEWER));
         assert_eq!(send_viewer().await.status(), StatusCode::OK);
         let id = zweck::domain::access_tokens::list(&test.app.db.reader).await.unwrap()[0].id;
         test.revoke_token(id).await.unwrap();
@@ -293,7 +293,7 @@ async fn without_a_credential_the_body_is_not_read() {
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         assert!(!read.load(Ordering::SeqCst));
         let token = test.token(&["support"], &["customer_care"]).await;
-        let response = send(&router, post(token.reveal(), &[], watched(&read))).await;
+        let response = send(&router, post(token.expose_secret(), &[], watched(&read))).await;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);
         assert!(read.load(Ordering::SeqCst));
     }
@@ -305,7 +305,7 @@ async fn a_body_without_a_declared_length_is_limited_too() {
         let router = router(&test);
         let token = test.token(&["support"], &["customer_care"]).await;
         let endless = Full::new(Bytes::from(vec![b' '; 5000]));
-        let response = send(&router, post(token.reveal(), &[], Body::new(endless))).await;
+        let response = send(&router, post(token.expose_secret(), &[], Body::new(endless))).await;
         assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
     }
 }

@@ -80,7 +80,7 @@ fn serving(app: Arc<App>, limits: Limits) -> Router {
 
 async fn ask(router: &Router, caller: &Caller, query: &str) -> (Response<()>, Value) {
     let request = Request::post("/graphql")
-        .header("authorization", format!("Bearer {}", caller.token.reveal()))
+        .header("authorization", format!("Bearer {}", caller.token.expose_secret()))
         .header("x-processing-purpose", &caller.purpose)
         .header("content-type", "application/json")
         .body(Body::from(json!({ "query": query }).to_string()));
@@ -253,7 +253,7 @@ async fn a_thousand_slow_connections_stop_nobody() {
     let address = listening(&test, limits).await;
     let token = test.token(&["support"], &["customer_care"]).await;
     let open = "POST /graphql HTTP/1.1\r\nhost: x\r\n";
-    let body = viewer(token.reveal());
+    let body = viewer(token.expose_secret());
     let (body, _) = body.split_at(body.len() - 10);
     let beginnings = ["", "P", "PRI * HTTP/2.0\r\n\r\n", open, body];
     let begun = Instant::now();
@@ -265,7 +265,9 @@ async fn a_thousand_slow_connections_stop_nobody() {
     }
     for _ in 0..20 {
         let asked = Instant::now();
-        assert!(exchange(address, viewer(token.reveal()).as_bytes()).await.starts_with("HTTP/1.1 200"));
+        assert!(
+            exchange(address, viewer(token.expose_secret()).as_bytes()).await.starts_with("HTTP/1.1 200")
+        );
         assert!(asked.elapsed() < Duration::from_secs(5));
     }
     // Each is told so, or closed, when its time is over, though it goes on to send now and then.
@@ -288,7 +290,7 @@ async fn idle_and_superfluous_connections_are_closed() {
     let token = test.token(&["support"], &["customer_care"]).await;
     // One that was served and stays, and one that says nothing.
     let mut kept = TcpStream::connect(address).await.unwrap();
-    let keep = viewer(token.reveal()).replace("connection: close\r\n", "");
+    let keep = viewer(token.expose_secret()).replace("connection: close\r\n", "");
     kept.write_all(keep.as_bytes()).await.unwrap();
     let mut some = [0; 12];
     kept.read_exact(&mut some).await.unwrap();
@@ -302,7 +304,7 @@ async fn idle_and_superfluous_connections_are_closed() {
     let closed = tokio::time::timeout(Duration::from_secs(15), kept.read_to_end(&mut rest)).await;
     let _ = closed.unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(exchange(address, viewer(token.reveal()).as_bytes()).await.starts_with("HTTP/1.1 200"));
+    assert!(exchange(address, viewer(token.expose_secret()).as_bytes()).await.starts_with("HTTP/1.1 200"));
     drop(idle);
 }
 
@@ -312,7 +314,7 @@ async fn broken_frames_are_refused() {
     let test = each().await.remove(0);
     let address = listening(&test, Limits { head_seconds: 2, body_seconds: 2, ..Limits::default() }).await;
     let token = test.token(&["support"], &["customer_care"]).await;
-    let good = viewer(token.reveal());
+    let good = viewer(token.expose_secret());
     let bent = |from: &str, to: &str| {
         let bent = good.replacen(from, to, 1);
         assert_ne!(bent, good);

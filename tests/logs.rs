@@ -105,7 +105,7 @@ async fn no_line_tells_a_value_or_a_token() {
         .unwrap();
         let engine = Pipeline::new().unwrap();
         let actor = async || {
-            let credential = access_tokens::authenticate(&test.app, staff.dpo.token.reveal()).await?;
+            let credential = access_tokens::authenticate(&test.app, staff.dpo.token.expose_secret()).await?;
             Actor::new(test.app.policy.current(), &credential, Some(&staff.dpo.purpose), "test".to_owned())
         };
         let mut out = Vec::new();

@@ -263,7 +263,7 @@ async fn pages_of_listed_origins_read_what_they_may_still_spend() {
     let router =
         with_security_headers(router, &Server { cors_origins: vec![CRM.to_owned()], ..Server::default() });
     let token = test.token(&["support"], &["customer_care"]).await;
-    let bearer = format!("Bearer {}", token.reveal());
+    let bearer = format!("Bearer {}", token.expose_secret());
     let headers = [("origin", CRM), ("authorization", bearer.as_str()), ("content-type", "application/json")];
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..10 {

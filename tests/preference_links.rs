@@ -169,7 +169,7 @@ async fn who_only_watches_gets_no_link_and_no_way_leads_to_one() {
 }
 
 async fn actor(app: &App, caller: &Caller) -> Result<Actor, Error> {
-    let credential = access_tokens::authenticate(app, caller.token.reveal()).await?;
+    let credential = access_tokens::authenticate(app, caller.token.expose_secret()).await?;
     Actor::new(app.policy.current(), &credential, Some(&caller.purpose), "test".to_owned())
 }
 

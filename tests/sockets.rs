@@ -114,7 +114,7 @@ impl Server {
 
 fn init(caller: &Caller) -> Value {
     let payload = json!({
-        "Authorization": format!("Bearer {}", caller.token.reveal()), "X-Processing-Purpose": caller.purpose
+        "Authorization": format!("Bearer {}", caller.token.expose_secret()), "X-Processing-Purpose": caller.purpose
     });
     json!({ "type": "connection_init", "payload": payload })
 }
@@ -390,7 +390,7 @@ async fn each_mistake_has_its_close_code() {
     socket.say(subscribe("s", SUBSCRIPTION)).await;
     assert_eq!(socket.closed().await, (4401, "Unauthorized".to_owned()));
     // Refused: no credential, one that is none, a purpose it does not permit, two of each.
-    let bearer = format!("Bearer {}", officer.token.reveal());
+    let bearer = format!("Bearer {}", officer.token.expose_secret());
     for (payload, code) in [
         (json!({}), "UNAUTHENTICATED"),
         (json!({ "Authorization": "Bearer zwk_nonsense" }), "UNAUTHENTICATED"),
@@ -539,7 +539,7 @@ async fn what_cannot_be_followed_is_told() {
     assert_eq!(socket.ended().await, "FORBIDDEN");
     let token = test.token(&["dpo"], &["rights_fulfilment", "newsletter"]).await;
     let mut socket = server.open().await;
-    let payload = json!({ "Authorization": format!("Bearer {}", token.reveal()) });
+    let payload = json!({ "Authorization": format!("Bearer {}", token.expose_secret()) });
     socket.say(json!({ "type": "connection_init", "payload": payload })).await;
     socket.hear().await;
     socket.say(subscribe("s", SUBSCRIPTION)).await;

@@ -439,9 +439,11 @@ async fn nothing_leaves_that_cannot_be_noted() {
         // An export neither.
         let engine = Pipeline::new().unwrap();
         let actor = async || {
-            let credential =
-                zweck::domain::access_tokens::authenticate(&site.test.app, office.partner.token.reveal())
-                    .await?;
+            let credential = zweck::domain::access_tokens::authenticate(
+                &site.test.app,
+                office.partner.token.expose_secret(),
+            )
+            .await?;
             let policy = site.test.app.policy.current();
             zweck::auth::actor::Actor::new(policy, &credential, Some("newsletter"), "r".to_owned())
         };

@@ -27,7 +27,7 @@ fn new_token(test: &TestApp) -> NewToken {
 async fn a_token_says_what_it_was_made_for() {
     for test in each().await {
         let (id, token) = test.make_token(new_token(&test)).await.unwrap();
-        let credential = access_tokens::authenticate(&test.app, token.reveal()).await.unwrap();
+        let credential = access_tokens::authenticate(&test.app, token.expose_secret()).await.unwrap();
         assert_eq!(credential.actor_id, format!("token:{id}"));
         assert_eq!(credential.roles, ["support"]);
         assert_eq!(credential.purposes, ["customer_care"]);
@@ -41,7 +41,7 @@ async fn the_secret_is_not_kept() {
         let (id, token) = test.make_token(new_token(&test)).await.unwrap();
         let row =
             entity::access_token::Entity::find_by_id(id).one(&test.app.db.reader).await.unwrap().unwrap();
-        let secret = &token.reveal()[21..64];
+        let secret = &token.expose_secret()[21..64];
         assert!(!format!("{row:?}").contains(secret));
         assert_eq!(row.secret_hash.len(), 64);
     }
@@ -57,31 +57,31 @@ async fn every_credential_that_does_not_hold_gets_the_same_answer() {
         let mut short = new_token(&test);
         short.expires_at = app.now() + TimeDelta::minutes(1);
         let (_, expired) = test.make_token(short).await.unwrap();
-        assert!(access_tokens::authenticate(app, expired.reveal()).await.is_ok());
+        assert!(access_tokens::authenticate(app, expired.expose_secret()).await.is_ok());
         test.clock.advance(TimeDelta::minutes(1));
-        let mut typo = token.reveal().to_owned();
+        let mut typo = token.expose_secret().to_owned();
         typo.pop();
         let presented = [
             typo,
             String::new(),
-            BearerToken::generate().reveal().to_owned(),
+            BearerToken::generate().expose_secret().to_owned(),
             with_other_secret(&token),
-            revoked.reveal().to_owned(),
-            expired.reveal().to_owned(),
+            revoked.expose_secret().to_owned(),
+            expired.expose_secret().to_owned(),
         ];
         for (index, text) in presented.iter().enumerate() {
             let error = access_tokens::authenticate(app, text).await.unwrap_err();
             assert_eq!(error.code, Code::Unauthenticated, "case {index}");
             assert_eq!(error.message, access_tokens::refused().message, "case {index}");
         }
-        assert!(access_tokens::authenticate(app, token.reveal()).await.is_ok());
+        assert!(access_tokens::authenticate(app, token.expose_secret()).await.is_ok());
     }
 }
 
 /// The id of one token with the secret of another, the checksum made right by trying nothing: it is computed.
 fn with_other_secret(token: &BearerToken) -> String {
     let other = BearerToken::generate();
-    let body = format!("zwk_{}_{}", token.lookup(), &other.reveal()[21..64]);
+    let body = format!("zwk_{}_{}", token.lookup(), &other.expose_secret()[21..64]);
     let digits = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut rest = crc32fast::hash(body.as_bytes());
     let mut checksum = Vec::new();
@@ -99,10 +99,10 @@ async fn a_revocation_counts_at_once_and_a_repeat_changes_nothing() {
     for test in each().await {
         let app = &test.app;
         let (id, token) = test.make_token(new_token(&test)).await.unwrap();
-        assert!(access_tokens::authenticate(app, token.reveal()).await.is_ok());
+        assert!(access_tokens::authenticate(app, token.expose_secret()).await.is_ok());
         test.revoke_token(id).await.unwrap();
         let first = access_tokens::list(&app.db.reader).await.unwrap().remove(0);
-        assert!(access_tokens::authenticate(app, token.reveal()).await.is_err());
+        assert!(access_tokens::authenticate(app, token.expose_secret()).await.is_err());
         test.clock.advance(TimeDelta::minutes(5));
         test.revoke_token(id).await.unwrap();
         let second = access_tokens::list(&app.db.reader).await.unwrap().remove(0);
@@ -123,8 +123,9 @@ async fn a_rotation_gives_the_same_rights_and_ends_the_old_token_after_the_overl
         test.clock.advance(TimeDelta::days(80));
         let made = app.now();
         let (next_id, next) = test.rotate_token(id, TimeDelta::days(7), None).await.unwrap();
-        assert_ne!(next.reveal(), old.reveal());
-        let [before, after] = [&old, &next].map(|token| access_tokens::authenticate(app, token.reveal()));
+        assert_ne!(next.expose_secret(), old.expose_secret());
+        let [before, after] =
+            [&old, &next].map(|token| access_tokens::authenticate(app, token.expose_secret()));
         let (before, after) = (before.await.unwrap(), after.await.unwrap());
         assert_eq!(after.actor_id, format!("token:{next_id}"));
         assert_eq!(
@@ -146,10 +147,10 @@ async fn a_rotation_gives_the_same_rights_and_ends_the_old_token_after_the_overl
         assert_eq!((told(next_id, "createAccessToken"), told(id, "rotateAccessToken")), (1, 1));
 
         test.clock.advance(TimeDelta::days(7) - TimeDelta::microseconds(1));
-        assert!(access_tokens::authenticate(app, old.reveal()).await.is_ok());
+        assert!(access_tokens::authenticate(app, old.expose_secret()).await.is_ok());
         test.clock.advance(TimeDelta::microseconds(1));
-        assert!(access_tokens::authenticate(app, old.reveal()).await.is_err());
-        assert!(access_tokens::authenticate(app, next.reveal()).await.is_ok());
+        assert!(access_tokens::authenticate(app, old.expose_secret()).await.is_err());
+        assert!(access_tokens::authenticate(app, next.expose_secret()).await.is_ok());
         let ended = test.rotate_token(id, TimeDelta::days(7), None).await.unwrap_err();
         assert_eq!(ended.code, Code::Conflict);
         assert_eq!(
@@ -176,16 +177,16 @@ async fn a_rotation_never_prolongs_the_old_token_and_is_done_whole() {
             test.rotate_token(id, TimeDelta::zero(), late).await.unwrap_err().code,
             Code::BadUserInput
         );
-        assert!(access_tokens::authenticate(app, old.reveal()).await.is_ok());
+        assert!(access_tokens::authenticate(app, old.expose_secret()).await.is_ok());
         assert_eq!(access_tokens::list(&app.db.reader).await.unwrap().len(), 1);
         let soon = app.now() + TimeDelta::days(1);
         let (_, next) = test.rotate_token(id, TimeDelta::days(366), Some(soon)).await.unwrap();
-        assert_eq!(access_tokens::authenticate(app, old.reveal()).await.unwrap().expires_at, ends);
-        assert_eq!(access_tokens::authenticate(app, next.reveal()).await.unwrap().expires_at, soon);
+        assert_eq!(access_tokens::authenticate(app, old.expose_secret()).await.unwrap().expires_at, ends);
+        assert_eq!(access_tokens::authenticate(app, next.expose_secret()).await.unwrap().expires_at, soon);
         // Without an overlap, or with one before now, it ends at once.
         let (id, old) = test.make_token(new_token(&test)).await.unwrap();
         test.rotate_token(id, TimeDelta::days(-1), None).await.unwrap();
-        assert!(access_tokens::authenticate(app, old.reveal()).await.is_err());
+        assert!(access_tokens::authenticate(app, old.expose_secret()).await.is_err());
     }
 }
 
@@ -204,7 +205,7 @@ async fn a_revocation_elsewhere_counts_with_the_next_request() {
                 loop {
                     // What is known before the request begins.
                     let over = done.load(std::sync::atomic::Ordering::SeqCst);
-                    let answer = access_tokens::authenticate(&test.app, token.reveal()).await;
+                    let answer = access_tokens::authenticate(&test.app, token.expose_secret()).await;
                     if over {
                         assert!(answer.is_err(), "a revoked token was taken");
                         return taken;
@@ -280,7 +281,7 @@ async fn a_bearer_is_told_the_name_and_the_end_of_its_own_token() {
             let until = new.expires_at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
             let (_, token) = test.make_token(new).await.unwrap();
             let query = serde_json::json!({ "query": "{ viewer { name: tokenName expiresAt } }" });
-            let (status, body) = client.send_bearing(token.reveal(), query, &[]).await;
+            let (status, body) = client.send_bearing(token.expose_secret(), query, &[]).await;
             let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
             let expected = serde_json::json!({ "viewer": { "name": format!("the {role}'s \"own\""), "expiresAt": until } });
             assert_eq!((status, &answer["data"]), (200, &expected), "{answer}");

@@ -484,7 +484,7 @@ async fn the_schema_is_fetched_as_text() {
         let client = Client::of(&test);
         let marketing = test.token(&["marketing"], &["newsletter", "consent_management"]).await;
         let get = |purpose: &'static str| {
-            let (client, token) = (client.clone(), marketing.reveal().to_owned());
+            let (client, token) = (client.clone(), marketing.expose_secret().to_owned());
             async move { client.get("/schema.graphql", &token, purpose).await }
         };
         let (status, kind, news) = get("newsletter").await;
@@ -508,7 +508,7 @@ async fn the_schema_is_fetched_as_text() {
             recipient_id: None,
         };
         let (_, token) = test.make_token(new).await.unwrap();
-        let (_, _, narrow) = client.get("/schema.graphql", token.reveal(), "").await;
+        let (_, _, narrow) = client.get("/schema.graphql", token.expose_secret(), "").await;
         assert_eq!(members_of(&narrow)["Contact"].len(), 3);
         let caller = Caller { token, purpose: "newsletter".to_owned() };
         let answer = client.data(&caller, QUERY).await;
@@ -528,7 +528,7 @@ async fn the_command_line_prints_the_same() {
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
     let partner = test.caller("partner", "newsletter").await;
-    let (_, _, told) = client.get("/schema.graphql", partner.token.reveal(), "newsletter").await;
+    let (_, _, told) = client.get("/schema.graphql", partner.token.expose_secret(), "newsletter").await;
     assert_eq!(run(&["--role", "partner", "--purpose", "newsletter"]), (Some(0), told));
     assert_eq!(run(&[]).1, include_str!("../schema.graphql"));
     for wrong in [

@@ -13,7 +13,10 @@ use sha2::Sha256;
 use super::Transaction;
 use crate::{
     app::App,
-    base::error::{Code, Error},
+    base::{
+        error::{Code, Error},
+        secret::SecretKey,
+    },
     crypto::{
         installation_keys::InstallationKeys,
         master_keys::MasterKeys,
@@ -47,7 +50,7 @@ impl Idempotency {
 
     /// Where the outcome of a root field is kept. Response keys are the client's and of any length: a digest stands for them.
     fn outcome_key(&self, actor: &str, root: &str) -> Result<OutcomeKey, Error> {
-        Ok((actor.to_owned(), self.key_hash.clone(), digest(&[0; 32], &[root.as_bytes()])?))
+        Ok((actor.to_owned(), self.key_hash.clone(), digest(&[0; 32].into(), &[root.as_bytes()])?))
     }
 
     /// Where the request as a whole is kept.
@@ -70,14 +73,14 @@ impl Idempotency {
 type OutcomeKey = (String, String, String);
 
 /// A digest of `parts`, each with its length before it, by HKDF-SHA-256 under `secret`; hexadecimal.
-fn digest(secret: &[u8; 32], parts: &[&[u8]]) -> Result<String, Error> {
+fn digest(secret: &SecretKey, parts: &[&[u8]]) -> Result<String, Error> {
     let mut input = Vec::new();
     for part in parts {
         input.extend((part.len() as u64).to_be_bytes());
         input.extend(*part);
     }
     let mut out = [0u8; 32];
-    Hkdf::<Sha256>::new(Some(secret), &input)
+    Hkdf::<Sha256>::new(Some(secret.expose_secret()), &input)
         .expand(b"digest", &mut out)
         .map_err(|_| Error::internal("a digest"))?;
     Ok(hex::encode(out))

@@ -149,7 +149,7 @@ async fn token(app: &App, role: &str) -> Result<String, Fault> {
     let mut tx = audit::begin(app, Author::command(app, ACTOR, None)).await?;
     let (_, token) = access_tokens::create(&mut tx, &app.policy.current(), new).await?;
     tx.commit().await?;
-    Ok(token.reveal().to_owned())
+    Ok(token.expose_secret().to_owned())
 }
 
 /// Lets the database do what it would have done by itself in time; gives its version.

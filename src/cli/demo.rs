@@ -120,7 +120,7 @@ fn told(demo: &Demo, url: &str, outbox: Option<&str>, why: Option<&str>) -> Stri
             out,
             "  {:<13} {}\n  {:<13} {}: {}",
             token.role,
-            token.token.reveal(),
+            token.token.expose_secret(),
             "",
             token.does,
             token.purposes.join(", ")
@@ -137,11 +137,16 @@ fn told(demo: &Demo, url: &str, outbox: Option<&str>, why: Option<&str>) -> Stri
     let _ = write!(out, "\nTo paste into a shell:\n\n");
     let _ = writeln!(out, "  export ZWECK_URL={url}");
     for token in &demo.tokens {
-        let _ = writeln!(out, "  export ZWECK_TOKEN_{}={}", token.role.to_uppercase(), token.token.reveal());
+        let _ = writeln!(
+            out,
+            "  export ZWECK_TOKEN_{}={}",
+            token.role.to_uppercase(),
+            token.token.expose_secret()
+        );
     }
     let token = |role: &str| {
         let found = demo.tokens.iter().find(|token| token.role == role);
-        found.map_or("", |token| token.token.reveal())
+        found.map_or("", |token| token.token.expose_secret())
     };
     let ask = |role: &str, purpose: &str, query: &str| {
         format!(

@@ -45,6 +45,7 @@ use zweck::{
     base::{
         clock::{Clock, SystemClock},
         error::{Code, Error},
+        secret::SecretKey,
     },
     config::Config,
     crypto::master_keys::MasterKeys,
@@ -350,11 +351,14 @@ async fn unadopted(config: &Config, policy: Policy, db: Db) -> Result<App, CliEr
         let text = format!("the database lacks {pending} migrations; run: zweck migrate");
         return Err(CliError::Failed(anyhow::anyhow!(text)));
     }
-    let Some(master) = config.secrets.master_key else {
+    let Some(master) = config.secrets.master_key.clone() else {
         return Err(CliError::Usage(NO_MASTER_KEY.to_owned()));
     };
-    let keys = MasterKeys::with_previous(master, config.secrets.previous_master_key.into_iter().collect());
-    let issuers = Issuers::new(&config.oidc, config.secrets.actor_key.unwrap_or_default()).map_err(usage)?;
+    let keys =
+        MasterKeys::with_previous(master, config.secrets.previous_master_key.clone().into_iter().collect());
+    let issuers =
+        Issuers::new(&config.oidc, config.secrets.actor_key.clone().unwrap_or_else(SecretKey::random))
+            .map_err(usage)?;
     issuers.check(&policy).map_err(usage)?;
     let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
     let app = App::new(db, PolicyHandle::new(policy), clock, keys, issuers);

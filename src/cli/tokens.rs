@@ -96,7 +96,7 @@ pub(crate) async fn create(config: &Config, args: TokenArgs) -> Result<(), CliEr
     let (id, token) = access_tokens::create(&mut tx, &app.policy.current(), new).await.map_err(failure)?;
     tx.commit().await.map_err(failure)?;
     note(&format!("token {id}; it is shown this once"));
-    print(&format!("{}\n", token.reveal()))
+    print(&format!("{}\n", token.expose_secret()))
 }
 
 /// Makes a token with the rights of another and prints it, like a new one. The old one ends after the overlap.
@@ -110,7 +110,7 @@ pub(crate) async fn rotate(config: &Config, args: RotateArgs) -> Result<(), CliE
     let (next, token) = rotated.map_err(failure)?;
     tx.commit().await.map_err(failure)?;
     note(&format!("token {next}, with the rights of {id}; it is shown this once"));
-    print(&format!("{}\n", token.reveal()))
+    print(&format!("{}\n", token.expose_secret()))
 }
 
 /// A span of time as it is written on the command line: `7d`, `12h`, `30m`.

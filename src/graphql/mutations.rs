@@ -167,7 +167,7 @@ async fn write(
             new.check_grant(actor)?;
             new.check_use(&actor.policy)?;
             let (id, token) = access_tokens::create(tx, &actor.policy, new).await?;
-            MutationResult { ids: vec![id], secret: Some(token.reveal().to_owned()) }
+            MutationResult { ids: vec![id], secret: Some(token.expose_secret().to_owned()) }
         }
         MutationKind::RevokeAccessToken => {
             let id = id("accessTokenId")?;

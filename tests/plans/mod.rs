@@ -39,7 +39,7 @@ type Filled = BTreeMap<&'static str, String>;
 
 async fn actor(test: &TestApp, case: &Case) -> Actor {
     let caller = test.caller(case.role, case.purpose).await;
-    let credential = access_tokens::authenticate(&test.app, caller.token.reveal()).await.unwrap();
+    let credential = access_tokens::authenticate(&test.app, caller.token.expose_secret()).await.unwrap();
     let policy = test.app.policy.current();
     Actor::new(policy, &credential, Some(case.purpose), "test".to_owned()).unwrap()
 }

@@ -48,7 +48,7 @@ impl Client {
     /// Status and raw body.
     pub async fn send(&self, caller: &Caller, body: Value, headers: &[(&str, &str)]) -> (u16, String) {
         let purpose = [("x-processing-purpose", caller.purpose.as_str())];
-        self.send_bearing(caller.token.reveal(), body, &[&purpose, headers].concat()).await
+        self.send_bearing(caller.token.expose_secret(), body, &[&purpose, headers].concat()).await
     }
 
     /// The same with any text for a token.

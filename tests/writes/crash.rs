@@ -79,7 +79,7 @@ async fn child() {
 /// Runs the mutation in a process that is killed after the statement number `at`, or before its answer is sent where there are fewer,
 /// and tells whether it lived to its end; with 0 it does.
 fn survives(url: &str, caller: &Caller, body: &Value, key: &str, at: usize) -> bool {
-    let told = json!({ "url": url, "token": caller.token.reveal(), "purpose": caller.purpose, "body": body, "key": key, "at": at });
+    let told = json!({ "url": url, "token": caller.token.expose_secret(), "purpose": caller.purpose, "body": body, "key": key, "at": at });
     let done = Command::new(std::env::current_exe().unwrap())
         .args(["writes::crash::child", "--exact", "--nocapture"])
         .env(VARIABLE, told.to_string())

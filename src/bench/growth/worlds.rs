@@ -81,7 +81,8 @@ impl World {
 
     /// Asks as a request does, but for HTTP: the credential is looked up, the caller's decisions are made, the answer is written.
     pub(super) async fn ask(&self, request: Request) -> Result<Vec<u8>, Fault> {
-        let credential: Credential = access_tokens::authenticate(&self.app, self.token.reveal()).await?;
+        let credential: Credential =
+            access_tokens::authenticate(&self.app, self.token.expose_secret()).await?;
         let policy = self.app.policy.current();
         let actor = Actor::new(policy, &credential, Some(policy::PURPOSE), "bench".to_owned())?;
         let answer = self.pipeline.execute(&self.app, &actor, request).await;
@@ -93,7 +94,7 @@ impl World {
 
     /// Has the schema shown to a caller that is narrowed to `fields`.
     pub(super) async fn look(&self, fields: Vec<String>) -> Result<(), Fault> {
-        let mut credential = access_tokens::authenticate(&self.app, self.token.reveal()).await?;
+        let mut credential = access_tokens::authenticate(&self.app, self.token.expose_secret()).await?;
         credential.fields = Some(fields);
         let policy = self.app.policy.current();
         let actor = Actor::new(policy, &credential, Some(policy::PURPOSE), "bench".to_owned())?;

@@ -6,6 +6,8 @@ use rand::{Rng, distr::Alphanumeric};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::base::secret::{ExposeSecret, SecretString};
+
 const PREFIX: &str = "zwk_";
 const ID_CHARS: usize = 16;
 const SECRET_CHARS: usize = 43;
@@ -15,7 +17,7 @@ const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 
 /// A whole token as its owner presents it. Debug shows no part of it, and nothing serialises it.
 #[derive(Clone)]
-pub struct BearerToken(String);
+pub struct BearerToken(SecretString);
 
 impl BearerToken {
     /// A fresh token: 43 characters of base62 hold 256 random bits, from the operating system's generator.
@@ -28,7 +30,7 @@ impl BearerToken {
         text.extend((&mut rng).sample_iter(Alphanumeric).take(SECRET_CHARS).map(char::from));
         let checksum = checksum(&text);
         text.push_str(&checksum);
-        Self(text)
+        Self(text.into())
     }
 
     /// Whether it is meant as one of these tokens, and not as another kind of credential.
@@ -47,24 +49,24 @@ impl BearerToken {
         let base62 = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let shaped = id.len() == ID_CHARS && secret.len() == SECRET_CHARS && base62(id) && base62(secret);
         let sums = bool::from(checksum(body).as_bytes().ct_eq(given.as_bytes()));
-        (shaped && sums).then(|| Self(presented.to_owned()))
+        (shaped && sums).then(|| Self(presented.into()))
     }
 
     /// The text, to be handed to its owner once.
-    pub fn reveal(&self) -> &str {
-        &self.0
+    pub fn expose_secret(&self) -> &str {
+        self.0.expose_secret()
     }
 
     /// The public part, by which the row is found.
     pub fn lookup(&self) -> &str {
-        self.0.get(PREFIX.len()..PREFIX.len() + ID_CHARS).unwrap_or_default()
+        self.expose_secret().get(PREFIX.len()..PREFIX.len() + ID_CHARS).unwrap_or_default()
     }
 
     /// SHA-256 of the secret in hexadecimal: all that is stored of it. A plain hash suffices, because the secret
     /// is random and not chosen by a person.
     pub fn secret_hash(&self) -> String {
         let start = PREFIX.len() + ID_CHARS + 1;
-        hex::encode(Sha256::digest(self.0.get(start..start + SECRET_CHARS).unwrap_or_default()))
+        hex::encode(Sha256::digest(self.expose_secret().get(start..start + SECRET_CHARS).unwrap_or_default()))
     }
 
     /// Whether the secret has this hash, in constant time.
@@ -98,8 +100,8 @@ mod tests {
     #[test]
     fn a_fresh_token_reads_back() {
         let token = BearerToken::generate();
-        let parsed = BearerToken::parse(token.reveal()).unwrap();
-        assert_eq!(token.reveal().len(), 70);
+        let parsed = BearerToken::parse(token.expose_secret()).unwrap();
+        assert_eq!(token.expose_secret().len(), 70);
         assert_eq!(parsed.lookup(), token.lookup());
         assert!(parsed.matches(&token.secret_hash()));
         assert!(!parsed.matches(&BearerToken::generate().secret_hash()));
@@ -109,14 +111,14 @@ mod tests {
     #[test]
     fn every_single_typing_error_is_caught() {
         let token = BearerToken::generate();
-        for at in 0..token.reveal().len() {
-            let mut bytes = token.reveal().as_bytes().to_vec();
+        for at in 0..token.expose_secret().len() {
+            let mut bytes = token.expose_secret().as_bytes().to_vec();
             bytes[at] = if bytes[at] == b'a' { b'b' } else { b'a' };
             assert!(BearerToken::parse(std::str::from_utf8(&bytes).unwrap()).is_none(), "at {at}");
         }
         assert!(BearerToken::parse("").is_none());
         assert!(BearerToken::parse(&"ä".repeat(35)).is_none());
-        assert!(BearerToken::parse(&format!("{} ", token.reveal())).is_none());
+        assert!(BearerToken::parse(&format!("{} ", token.expose_secret())).is_none());
     }
 
     #[test]

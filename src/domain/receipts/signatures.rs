@@ -61,7 +61,8 @@ fn multibase(bytes: &[u8]) -> String {
 }
 
 fn pair(ring: &InstallationKeys) -> Result<Ed25519KeyPair, Error> {
-    Ed25519KeyPair::from_seed_unchecked(&ring.signing).map_err(|_| Error::internal("the key of receipts"))
+    Ed25519KeyPair::from_seed_unchecked(ring.signing.expose_secret())
+        .map_err(|_| Error::internal("the key of receipts"))
 }
 
 fn public(pair: &Ed25519KeyPair) -> PublicKey {
@@ -204,13 +205,14 @@ pub(super) fn check(document: &Value, key: &PublicKey) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::secret::SecretKey;
 
     fn ring(seed: &[u8]) -> InstallationKeys {
         InstallationKeys {
-            links: [0; 32],
-            suppression: [0; 32],
-            signing: seed.try_into().unwrap(),
-            lookups: [0; 32],
+            links: [0; 32].into(),
+            suppression: [0; 32].into(),
+            signing: SecretKey::from_slice(seed).unwrap(),
+            lookups: [0; 32].into(),
         }
     }
 
@@ -343,7 +345,8 @@ mod tests {
         let mut elsewhere = signed.clone();
         elsewhere["proof"]["verificationMethod"] = format!("https://crm.example{KEYS_PATH}#{kid}").into();
         assert_eq!(verify(&elsewhere, &keys).unwrap_err().message, changed);
-        let other = published_keys(&InstallationKeys { signing: [4; 32], ..ring.clone() }, &pages).unwrap();
+        let other =
+            published_keys(&InstallationKeys { signing: [4; 32].into(), ..ring.clone() }, &pages).unwrap();
         let mut lying = other.clone();
         lying["keys"][0]["kid"] = kid.into();
         assert_eq!(verify(&signed, &lying).unwrap_err().message, unknown);
