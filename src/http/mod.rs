@@ -68,7 +68,7 @@ pub use health::{Checks, Health, Report, State as Check};
 pub use management::{manage, management};
 pub use outbox::outbox;
 pub use pages::fit;
-pub use response::RequestId;
+pub use response::{RequestId, status_of};
 pub use security_headers::guard;
 pub use serve::serve_within;
 pub use shutdown::Shutdown;
