@@ -521,6 +521,61 @@ fn links_lead_somewhere() {
     }
 }
 
+/// Files that the pages name in backticks exist, so that a recipe does not go stale.
+#[test]
+fn named_files_exist() {
+    let folders = [
+        "src/",
+        "tests/",
+        "docs/",
+        "policies/",
+        "entity/",
+        "migration/",
+        "templates/",
+        "locales/",
+        "examples/",
+        "benches/",
+        "packaging/",
+        "xtask/",
+        "web/src/",
+    ];
+    let mut named = 0;
+    for name in ["README.md", "CONTRIBUTING.md", "SECURITY.md", "ARCHITECTURE.md", "docs", "docs/reference"] {
+        let path = root().join(name);
+        let pages = match path.is_dir() {
+            true => fs::read_dir(&path)
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| path.is_file())
+                .collect(),
+            false => vec![path],
+        };
+        for page in pages {
+            let text = fs::read_to_string(&page).unwrap();
+            let prose = text.split("```").step_by(2).collect::<String>();
+            for word in prose.split('`').skip(1).step_by(2) {
+                let is_path = folders.iter().any(|folder| word.starts_with(folder));
+                if is_path && !word.contains(['<', '*', '{', ' ', '…']) {
+                    named += 1;
+                    assert!(
+                        root().join(word).exists(),
+                        "{} names `{word}`, which is not there",
+                        page.display()
+                    );
+                }
+            }
+        }
+    }
+    assert!(named > 50, "only {named} files are named");
+}
+
+/// Who comes first reads the README to its end.
+#[test]
+fn the_readme_is_short() {
+    let lines = fs::read_to_string(root().join("README.md")).unwrap().lines().count();
+    assert!(lines <= 120, "README.md has {lines} lines; move details to docs/");
+}
+
 /// The anchor that a forge gives to a heading.
 fn anchor(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();
