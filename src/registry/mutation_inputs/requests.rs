@@ -1,0 +1,43 @@
+//! Inputs of mutations about requests of persons. Room: registry/mutation_inputs.
+
+use super::field;
+use crate::{
+    policy::Action::{Create, Update},
+    registry::{
+        Validator,
+        enums::REQUEST_KIND,
+        inputs::{
+            InputKind::{Enum, Id, Purpose, Text, Time},
+            InputType,
+        },
+    },
+};
+
+pub(in crate::registry) static OPEN_REQUEST: InputType = InputType {
+    name: "OpenRequestInput",
+    doc: "A data-subject request that was received; its deadline is counted from receipt (Art. 12(3)).",
+    of: None,
+    fields: &[
+        field("contactId", Id, "The contact.").required().needs(Create, "PrivacyRequest.contact"),
+        field("kind", Enum(&REQUEST_KIND), "The right that is exercised.")
+            .required()
+            .needs(Create, "PrivacyRequest.kind"),
+        field("receivedAt", Time, "When it was received; now if absent.")
+            .needs(Create, "PrivacyRequest.receivedAt"),
+        field("purpose", Purpose, "The purpose it concerns, if any.").needs(Create, "PrivacyRequest.purpose"),
+        field("note", Text(Validator::Lines), "A note.").needs(Create, "PrivacyRequest.note"),
+    ],
+};
+
+pub(in crate::registry) static CANCEL_REQUEST: InputType = InputType {
+    name: "CancelRequestInput",
+    doc: "A request that the person takes back.",
+    of: None,
+    fields: &[
+        field("privacyRequestId", Id, "Which request.")
+            .required()
+            .was("id")
+            .needs(Update, "PrivacyRequest.status"),
+        field("reason", Text(Validator::Line), "Why.").needs(Update, "PrivacyRequest.reason"),
+    ],
+};
