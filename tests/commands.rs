@@ -273,7 +273,7 @@ fn files_are_not_written_over_unasked() {
     }
     for last in ["-", "/dev/stdout"] {
         let told = done(here, &["policy", "test", "--junit", last]);
-        assert!(told.starts_with("<?xml") && told.trim_end().ends_with("</testsuite>"), "{told}");
+        assert!(told.starts_with("<?xml") && told.trim_end().ends_with("</testsuites>"), "{told}");
     }
     refused(here, &["policy", "test", "--junit", "-", "--format", "json"], 2);
     // A report of what was refused as a whole is none.

@@ -59,6 +59,7 @@ mod preference_links;
 mod reads;
 mod receipts;
 mod reference;
+mod reference_pages;
 mod relays;
 mod reload;
 mod repeats;

@@ -276,7 +276,7 @@ async fn after(server: &Server) -> App {
         (0..32).map(|at| u8::from_str_radix(&KEY[2 * at..2 * at + 2], 16).unwrap()).collect();
     let later: DateTime<Utc> = SystemClock.now() + TimeDelta::minutes(10);
     let policy = PolicyHandle::new(crate::policy::shipped().await);
-    let keys = MasterKeys::new(master.try_into().unwrap());
+    let keys = MasterKeys::new(<[u8; 32]>::try_from(master).unwrap());
     App::new(db, policy, Arc::new(ManualClock::new(later)), keys, zweck::auth::oidc::Issuers::default())
         .with_pages(pages())
 }

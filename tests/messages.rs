@@ -42,7 +42,7 @@ async fn documents_that_do_not_fit_say_what_was_expected() {
             "{ contacts { nodes { id } }\n  contact(id: ) { id } }",
             json!({}),
             "-",
-            "the document does not parse: what stands at line 2, column 15 was not expected there",
+            "the document does not parse: unexpected token at line 2, column 15",
         ),
         (
             "{ contacts { nodes { familyNam } } }",

@@ -1,5 +1,7 @@
 //! Names that were replaced stay gone: a constant says what it bounds and in which unit, and an item has the word of its field.
 
+use std::collections::BTreeMap;
+
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{Fields, ImplItem, Item, TraitItem};
@@ -48,102 +50,17 @@ const VAGUE_CONSTANTS: &[(&str, &str)] = &[
     ("TOO_MANY", "MAX_<THINGS>"),
 ];
 
-/// Names of types, variants, functions, fields and modules that were replaced, and by which. A name that fits something else is not here.
-const REPLACED: &[(&str, &str)] = &[
-    // Types and variants.
-    ("Admission", "ConcurrencyLimit"),
-    ("Area", "MessageCatalog"),
-    ("Changes", "ChangeSet"),
-    ("ChildKind", "Relation"),
-    ("ColumnOf", "ColumnExpr"),
-    ("EdgeWhat", "EdgeField"),
-    ("Ending", "Shutdown"),
-    ("Failure", "CliError"),
-    ("Faults", "Diagnostics"),
-    ("Fetched", "RowSet"),
-    ("Hindrance", "SkipReason"),
-    ("Holding", "Permission"),
-    ("InfoWhat", "PageInfoField"),
-    ("Judge", "CellEnforcer"),
-    ("Kept", "ConnectionCache or what is kept"),
-    ("Late", "InitTimeout"),
-    ("Made", "Select or what was made"),
-    ("Meter", "CostMeter"),
-    ("News", "ConsentTransition"),
-    ("Noted", "RequestLogFields"),
-    ("Noticed", "PeerService"),
-    ("PageWhat", "ConnectionField"),
-    ("Pairs", "RuleIndex"),
-    ("Paper", "Download"),
-    ("Planes", "DecisionBits"),
-    ("PlannedWhat", "RootPlan"),
-    ("PlannedWrite", "PlannedMutation"),
-    ("PoolUse", "PoolStats"),
-    ("Probed", "ProbeResult"),
-    ("Rates", "RateLimiter"),
-    ("Reached", "NewAddresses"),
-    ("Recent", "Cache"),
-    ("Ring", "InstallationKeys"),
-    ("Shapes", "InputTypes"),
-    ("Site", "PagesState"),
-    ("Sql", "SqlBuilder"),
-    ("Timing", "OperationTimer"),
-    ("Touched", "AffectedContacts"),
-    ("Visit", "PageRequest"),
-    ("What", "OutputValue or the noun"),
-    // Functions, fields and modules.
-    ("attend", "trace_request"),
-    ("but_done", "after_commit"),
-    ("came", "inlined_pages"),
-    ("comes_along", "can_inline"),
-    ("comparable", "filterable"),
-    ("connect_within", "connect_with_timeout"),
-    ("covered_by", "requires_channel"),
-    ("dangers", "insecure_settings"),
-    ("decided", "count_decisions"),
-    ("derive_earlier", "derive_previous"),
-    ("dialled", "phone_key"),
-    ("falls", "is_descending"),
-    ("farewell", "add_connection_close or close"),
-    ("flipped", "reversed"),
-    ("found_valid", "mark_valid"),
-    ("governed", "engine"),
-    ("guarded", "escape"),
-    ("hanging", "descendants"),
-    ("in_input", "with_input_path"),
-    ("introduce", "add_new_subject"),
-    ("is_key_alone", "is_key_only"),
-    ("is_welcome", "is_allowed_origin"),
-    ("keyed", "by_keys"),
-    ("leads_to", "target"),
-    ("look_at", "recheck"),
-    ("makes_links", "needs_installation_keys"),
-    ("measures", "metrics"),
-    ("need_id", "require_id"),
-    ("nowhere", "not_found"),
-    ("of_chance", "random"),
-    ("of_parents", "push_lateral_child"),
-    ("order_name", "enum_name"),
-    ("overhear", "record_statements"),
-    ("parted", "split_by_fetch"),
-    ("pinned", "cached_table"),
-    ("plan_again", "replan"),
-    ("searched", "searchable or search_words"),
-    ("seeking", "keyset"),
-    ("stray", "unmatched_withdrawal"),
-    ("take_keys", "preload_keys"),
-    ("tell_mail", "notify_mailer"),
-    ("turn_away", "reject_connection"),
-    ("under_visible", "rule_below_contact"),
-    ("unguarded", "unescape"),
-    ("unserved", "unexposed_columns"),
-    ("wake_senders", "notify_mailer"),
-    ("yardsticks", "baselines"),
-];
+/// Names of types, variants, functions, fields and modules that were replaced, and by which.
+fn replaced() -> BTreeMap<&'static str, &'static str> {
+    let lines = include_str!("replaced_names.txt").lines();
+    let entries = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    entries.map(|line| line.split_once(": ").unwrap()).collect()
+}
+
 
 /// Finds replaced names in the items of one file.
-#[derive(Default)]
 struct Finder {
+    replaced: BTreeMap<&'static str, &'static str>,
     /// Line, name and the better word.
     found: Vec<(usize, String, &'static str)>,
 }
@@ -151,7 +68,7 @@ struct Finder {
 impl Finder {
     fn read(text: &str) -> Self {
         let file = syn::parse_file(text).unwrap();
-        let mut finder = Self::default();
+        let mut finder = Self { replaced: replaced(), found: Vec::new() };
         finder.constants(file.to_token_stream());
         file.items.iter().for_each(|item| finder.item(item));
         finder.found.sort();
@@ -186,7 +103,7 @@ impl Finder {
 
     fn name(&mut self, name: &Ident) {
         let text = name.to_string();
-        if let Some((_, better)) = REPLACED.iter().find(|(old, _)| *old == text) {
+        if let Some(better) = self.replaced.get(text.as_str()).copied() {
             self.found.push((name.span().start().line, text, better));
         }
     }
@@ -257,7 +174,7 @@ fn a_replaced_name_is_found_in_every_kind_of_item() {
         fn guarded() -> &'static str { const LONGEST: usize = 1; let dangers = \"Reached\"; dangers }\n\
         struct Reached { dangers: u8 }\n\
         enum Kind { Late { pinned: u8 } }\n\
-        trait Door { fn nowhere(); }\n\
+        trait Port { fn nowhere(); }\n\
         impl Kind { const BATCH: u8 = 1; fn came(&self) {} }\n\
         mod measures { type News = u8; }\n\
         const ROWS_PER_INSERT: u8 = 1;\n\
@@ -286,10 +203,10 @@ fn a_replaced_name_is_found_in_every_kind_of_item() {
 /// A word that is said to be better is not itself one that was replaced.
 #[test]
 fn no_better_word_was_replaced() {
-    for (old, better) in REPLACED {
-        let words = better.split(" or ").map(str::trim);
-        for word in words {
-            assert!(!REPLACED.iter().any(|(gone, _)| *gone == word), "`{old}` leads to `{word}`");
+    let replaced = replaced();
+    for (old, better) in &replaced {
+        for word in better.split(" or ") {
+            assert!(!replaced.contains_key(word), "`{old}` leads to `{word}`");
         }
     }
 }

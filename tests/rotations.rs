@@ -104,8 +104,13 @@ async fn rotate_beside_a_writer(test: &TestApp, writer: Writer) {
     let [rotating, other] = [server(test, both()).await.unwrap(), server(test, both()).await.unwrap()];
     let (blocker, reader) = (test.app.db.writer.begin().await.unwrap(), &test.app.db.reader);
     let subject = uuid::Uuid::from_u128(rand::random());
-    let key =
-        zweck::crypto::sealing::wrap_first(&other.keys, subject, "identity", rand::random(), other.now());
+    let key = zweck::crypto::sealing::wrap_first(
+        &other.keys,
+        subject,
+        "identity",
+        zweck::base::secret::SecretKey::random(),
+        other.now(),
+    );
     let writing = async |pauses: bool| {
         let transaction = other.db.writer.begin().await.unwrap();
         if pauses {
@@ -192,7 +197,8 @@ async fn killed_rotations(test: &TestApp, server: &App) -> Killed {
     const MORE: i64 = 2_500;
     let rows: Vec<_> = (0..MORE)
         .map(|_| {
-            let (subject, key) = (uuid::Uuid::from_u128(rand::random()), rand::random());
+            let (subject, key) =
+                (uuid::Uuid::from_u128(rand::random()), zweck::base::secret::SecretKey::random());
             zweck::crypto::sealing::wrap_first(&server.keys, subject, "identity", key, server.now()).unwrap()
         })
         .collect();

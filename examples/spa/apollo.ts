@@ -23,13 +23,16 @@ declare module "@apollo/client" {
 }
 
 function createClient(session: Session, purpose: string): ApolloClient {
+  // Read for every request, so that a renewed token is used at once.
+  const credential = new SetContextLink((previous) => ({
+    headers: { ...previous.headers, ...headers(session, purpose) },
+  }));
   const http = new HttpLink({
     uri: `${session.url}/graphql`,
-    headers: headers(session, purpose),
     ...(session.fetch && { fetch: session.fetch }),
   });
   return new ApolloClient({
-    link: ApolloLink.from([notes, idempotency, new RetryLink(), http]),
+    link: ApolloLink.from([notes, idempotency, new RetryLink(), credential, http]),
     cache: new InMemoryCache({
       typePolicies: {
         Query: { fields: { contacts: relayStylePagination(["filter", "search", "orderBy"]) } },

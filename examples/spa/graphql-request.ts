@@ -9,7 +9,7 @@ import { headers, type Session } from "./session.ts";
 
 export function createClient(session: Session, purpose: string): GraphQLClient {
   return new GraphQLClient(`${session.url}/graphql`, {
-    headers: headers(session, purpose),
+    headers: () => headers(session, purpose),
     errorPolicy: "all",
     ...(session.fetch && { fetch: session.fetch }),
   });

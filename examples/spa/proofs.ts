@@ -49,6 +49,7 @@ function session(role: string): Session {
 
 export const marketing = session("MARKETING");
 export const support = session("SUPPORT");
+export const desk = session("PRIVACY_DESK");
 
 /** Loses the first answer to a mutation: the server has done it, and the client does not know. */
 export function losingOneAnswer(): { fetch: typeof fetch; sent: () => number } {
@@ -94,6 +95,16 @@ export function prove(name: string, way: (session: Session) => Way): void {
     assert.deepEqual(codes(errors), ["FORBIDDEN_FIELD", "FORBIDDEN_FIELD"]);
     assert.equal(errors[0]?.extensions?.purpose, "newsletter");
     assert.deepEqual(notes, { masked: ["Contact.city"] });
+  });
+
+  test(`${name}: a renewed token is used by the next request`, async () => {
+    const renewed = { ...marketing, token: "zwk_expired" };
+    const asked = way(renewed);
+    const { errors } = await asked.query("newsletter", AccessDocument, {});
+    assert.deepEqual(codes(errors), ["UNAUTHENTICATED"]);
+    renewed.token = marketing.token;
+    const { data } = await asked.query("newsletter", AccessDocument, {});
+    assert.equal(data?.viewer.purpose?.code, "newsletter");
   });
 
   test(`${name}: who asks for what may be read gets no error`, async () => {

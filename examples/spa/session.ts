@@ -3,7 +3,7 @@
 export interface Session {
   /** Origin of the server; "" in a browser, where the app is served beside it. */
   url: string;
-  /** The access token of the user. */
+  /** The access token of the user; replace it when it is renewed. */
   token: string;
   fetch?: typeof fetch;
 }

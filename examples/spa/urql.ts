@@ -11,7 +11,8 @@ function createClient(session: Session, purpose: string): Client {
   return new Client({
     url: `${session.url}/graphql`,
     preferGetMethod: false,
-    fetchOptions: { headers: headers(session, purpose) },
+    // Called for every request, so that a renewed token is used at once.
+    fetchOptions: () => ({ headers: headers(session, purpose) }),
     ...(session.fetch && { fetch: session.fetch }),
     exchanges: [
       cacheExchange({
@@ -50,10 +51,15 @@ export function createClients(session: Session) {
 const idempotency: Exchange = mapExchange({
   onOperation(operation) {
     const { context, kind } = operation;
-    if (kind !== "mutation" || typeof context.fetchOptions === "function") return operation;
-    const headers = new Headers(context.fetchOptions?.headers);
-    if (!headers.has("Idempotency-Key")) headers.set("Idempotency-Key", crypto.randomUUID());
-    const fetchOptions = { ...context.fetchOptions, headers: Object.fromEntries(headers) };
+    if (kind !== "mutation") return operation;
+    const key = crypto.randomUUID();
+    const fetchOptions = () => {
+      const given = context.fetchOptions;
+      const options = typeof given === "function" ? given() : given;
+      const headers = new Headers(options?.headers);
+      if (!headers.has("Idempotency-Key")) headers.set("Idempotency-Key", key);
+      return { ...options, headers: Object.fromEntries(headers) };
+    };
     return makeOperation(kind, operation, { ...context, fetchOptions });
   },
 });

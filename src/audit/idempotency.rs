@@ -13,7 +13,10 @@ use sha2::Sha256;
 use super::Transaction;
 use crate::{
     app::App,
-    base::error::{Code, Error},
+    base::{
+        error::{Code, Error},
+        secret::SecretKey,
+    },
     crypto::{
         installation_keys::InstallationKeys,
         master_keys::MasterKeys,
@@ -53,7 +56,7 @@ impl Idempotency {
     /// The key of a root field's outcome. Response keys are chosen by the client and unbounded, so a digest stands
     /// for them.
     fn outcome_key(&self, actor: &str, root: &str) -> Result<OutcomeKey, Error> {
-        Ok((actor.to_owned(), self.key_hash.clone(), digest(&[0; 32], &[root.as_bytes()])?))
+        Ok((actor.to_owned(), self.key_hash.clone(), digest(&[0; 32].into(), &[root.as_bytes()])?))
     }
 
     /// The key of the whole request.
@@ -76,14 +79,14 @@ impl Idempotency {
 type OutcomeKey = (String, String, String);
 
 /// A digest of `parts`, each preceded by its length: HKDF-SHA-256 under `secret`, hexadecimal.
-fn digest(secret: &[u8; 32], parts: &[&[u8]]) -> Result<String, Error> {
+fn digest(secret: &SecretKey, parts: &[&[u8]]) -> Result<String, Error> {
     let mut input = Vec::new();
     for part in parts {
         input.extend((part.len() as u64).to_be_bytes());
         input.extend(*part);
     }
     let mut out = [0u8; 32];
-    Hkdf::<Sha256>::new(Some(secret), &input)
+    Hkdf::<Sha256>::new(Some(secret.expose_secret()), &input)
         .expand(b"digest", &mut out)
         .map_err(|_| Error::internal("a digest"))?;
     Ok(hex::encode(out))

@@ -17,7 +17,7 @@ use super::{Author, ChangeSet, Entry, Transaction, begin};
 use crate::audit::retry::with_retry;
 use crate::{
     app::App,
-    base::error::Error,
+    base::{error::Error, secret::SecretKey},
     crypto::{installation_keys::InstallationKeys, master_keys::MasterKeys, sealing},
     registry::DataCategory,
 };
@@ -244,7 +244,7 @@ async fn create_missing(tx: &mut Transaction, lost: &[String]) -> Result<Vec<&'s
         // An earlier version derived these digests from the master key: retries that it stored are still found.
         let is_new_kind = *name == LOOKUPS && !missing.contains(&LINKS);
         let is_inherited = is_new_kind && !lost.iter().any(|lost| lost == name);
-        let key = if is_inherited { tx.keys.derive("idempotency-digest")? } else { rand::random() };
+        let key = if is_inherited { tx.keys.derive("idempotency-digest")? } else { SecretKey::random() };
         let key_row = sealing::wrap_first(&tx.keys, SYSTEM_SUBJECT, name, key, tx.now())?;
         sealing::insert(tx.connection(), &tx.keys, &[key_row]).await?;
     }

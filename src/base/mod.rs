@@ -11,3 +11,4 @@ pub mod ids;
 pub mod limits;
 pub mod metrics;
 pub mod names;
+pub mod secret;

@@ -15,7 +15,7 @@ use super::policy::PURPOSE;
 use crate::{
     app::App,
     audit::{self, Author, ChangeSet, Entry, Transaction},
-    base::{error::Error, identities::Reader},
+    base::{error::Error, identities::Reader, secret::SecretKey},
     crypto::sealing,
     domain::contacts,
     registry::{CONTACT, DataCategory},
@@ -154,7 +154,7 @@ async fn batch(app: &App, numbers: std::ops::Range<u64>, total: u64, data: &mut 
             rows.requests.push(request(&contact, number));
         }
         // The key that a consent recorded in the usual way would have left.
-        let key: [u8; 32] = rand::random();
+        let key = SecretKey::random();
         let category = DataCategory::Consent.as_str();
         rows.keys.push(sealing::wrap_first(&app.keys, contact.id, category, key, tx.now())?);
         rows.contacts.push(contact);

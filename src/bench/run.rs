@@ -93,7 +93,7 @@ async fn measure(
         // Who withdraws by hand has written what the server writes. Looking at all consents takes too long where there are many.
         let rebuilt = consents::rebuild(&app, ACTOR, true).await?;
         if let Some(id) = rebuilt.differing.first() {
-            return Err(BenchError::Differs(format!("the consent {id} is not what its events say")));
+            return Err(BenchError::Differs(format!("the consent {id} does not match its events")));
         }
     }
     say(&format!("{}: the answers are equal", database.name));

@@ -10,7 +10,10 @@ use clap::Args;
 use zweck::{
     app::App,
     auth::actor::Actor,
-    base::error::{Code, Error},
+    base::{
+        error::{Code, Error},
+        secret::{ExposeSecret, SecretString},
+    },
     config::Config,
     domain::access_tokens::{self, BearerToken},
     exchange::exports::{self, Exported, Format},
@@ -70,20 +73,20 @@ pub(crate) struct Caller {
 impl Caller {
     /// Reads the token.
     pub(crate) fn of(config: &Config, args: &CallerArgs) -> Result<Self, CliError> {
-        let text = match args.token_file.as_deref() {
+        let text: SecretString = match args.token_file.as_deref() {
             None => config.secrets.token.clone().ok_or_else(|| {
                 CliError::Usage("name a token by --token-file or ZWECK__SECRETS__TOKEN".to_owned())
             })?,
             Some(path) if path == Path::new("-") => {
                 let mut text = String::new();
                 io::stdin().take(1_000).read_to_string(&mut text)?;
-                text
+                text.into()
             }
-            Some(path) => {
-                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?
-            }
+            Some(path) => std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read {}", path.display()))?
+                .into(),
         };
-        let token = BearerToken::parse(text.trim());
+        let token = BearerToken::parse(text.expose_secret().trim());
         let token = token.ok_or_else(|| CliError::Usage("this is not a token of Zweck".to_owned()))?;
         Ok(Self { token, purpose: args.purpose.clone() })
     }

@@ -12,6 +12,7 @@ use serde_json::json;
 use zweck::{
     app::App,
     audit::{self, Keyring, Unopenable},
+    base::secret::SecretKey,
     config::Config,
     jobs::servers::{self, RunningServer},
 };
@@ -49,8 +50,8 @@ pub(crate) enum KeysCommand {
 
 /// Prints a fresh master key, or writes it to a file that only its owner can read.
 pub(crate) fn generate(out: Option<&Path>) -> Result<(), CliError> {
-    let key: [u8; 32] = rand::random();
-    let line = hex::encode(key) + "\n";
+    let key = SecretKey::random();
+    let line = hex::encode(key.expose_secret()) + "\n";
     let Some(file) = out else { return print(&line) };
     let mut made = files::private(file)?;
     made.write_all(line.as_bytes())

@@ -45,6 +45,7 @@ use zweck::{
     base::{
         clock::{Clock, SystemClock},
         error::{Code, Error},
+        secret::SecretKey,
     },
     config::Config,
     crypto::master_keys::MasterKeys,
@@ -78,7 +79,7 @@ const ISSUER_KEYS_TIMEOUT: Duration = Duration::from_secs(2);
 const ACTOR: &str = "cli:zweck";
 
 /// What is said where there is no master key.
-const NO_MASTER_KEY: &str = "no `secrets.master_key` is set; make one with `zweck keys generate` and keep it: without it the \
+const NO_MASTER_KEY: &str = "no `secrets.master_key` is set; create one with `zweck keys generate` and keep it: without it the \
                              values of the audit log cannot be read";
 
 /// Starts the server.
@@ -118,13 +119,13 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
     for master_key in audit::unknown_master_keys(&app).await.map_err(failure)? {
         tracing::warn!(
             master_key,
-            "some values cannot be opened: their keys are wrapped by a master key that is not known here"
+            "some values cannot be opened: their keys are wrapped by a master key that is not configured"
         );
     }
     for lax in app.db.durability_gaps().await.map_err(|error| database_error(&error))? {
         tracing::warn!(
             ?lax,
-            "the database may lose with the power what was answered: this setting of it is too lax"
+            "a power failure may lose acknowledged writes: this database setting is too lax"
         );
     }
     let registration = servers::ServerRegistration::new(&app);
@@ -169,7 +170,7 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
     if let Err(error) = registration.deregister(&app).await {
         tracing::warn!(
             code = error.code.as_str(),
-            "the row of this server stays until it is silent for long"
+            "this server could not deregister; it counts as running until its heartbeat times out"
         );
     }
     tracing::info!("stopped");
@@ -238,7 +239,7 @@ pub(crate) async fn rebuild_consents(config: &Config, check: bool) -> Result<(),
     let app = open(config).await?;
     let rebuilt = consents::rebuild(&app, ACTOR, check).await.map_err(failure)?;
     for id in &rebuilt.differing {
-        note(&format!("consent {id} is not what its events say"));
+        note(&format!("consent {id} does not match its events"));
     }
     let (differing, total, unrecorded) = (rebuilt.differing.len(), rebuilt.consents, rebuilt.unrecorded);
     if check && (differing > 0 || unrecorded > 0) {
@@ -292,7 +293,7 @@ async fn connect(config: &Config) -> Result<Db, CliError> {
 fn require_database(config: &Config) -> Result<(), CliError> {
     match config.database.url.strip_prefix("sqlite://") {
         Some(path) if !Path::new(path).exists() => {
-            Err(CliError::Usage(format!("there is no database `{path}`; make it with: zweck migrate")))
+            Err(CliError::Usage(format!("there is no database `{path}`; create it with: zweck migrate")))
         }
         _ => Ok(()),
     }
@@ -351,11 +352,14 @@ async fn app_without_key_check(config: &Config, policy: Policy, db: Db) -> Resul
         let message = format!("the database lacks {pending} migrations; run: zweck migrate");
         return Err(CliError::Failed(anyhow::anyhow!(message)));
     }
-    let Some(master) = config.secrets.master_key else {
+    let Some(master) = config.secrets.master_key.clone() else {
         return Err(CliError::Usage(NO_MASTER_KEY.to_owned()));
     };
-    let keys = MasterKeys::with_previous(master, config.secrets.previous_master_key.into_iter().collect());
-    let issuers = Issuers::new(&config.oidc, config.secrets.actor_key.unwrap_or_default()).map_err(usage)?;
+    let keys =
+        MasterKeys::with_previous(master, config.secrets.previous_master_key.clone().into_iter().collect());
+    let issuers =
+        Issuers::new(&config.oidc, config.secrets.actor_key.clone().unwrap_or_else(SecretKey::random))
+            .map_err(usage)?;
     issuers.check(&policy).map_err(usage)?;
     let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
     let app = App::new(db, PolicyHandle::new(policy), clock, keys, issuers);

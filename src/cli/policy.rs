@@ -1,13 +1,14 @@
 //! The policy workbench: check, test, explain, compare and print what is enforced. Room: cli.
 
 use std::{
-    collections::BTreeSet,
     fmt::Write as _,
     io::Write as _,
     path::{Path, PathBuf},
 };
 
+use anyhow::Context;
 use clap::Subcommand;
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::{Value, json};
 use zweck::{
     config::Config,
@@ -151,7 +152,7 @@ pub(crate) async fn test(
     let cases = cases::read(&sources(config).await?).map_err(policy_failure)?;
     let failures = cases::run(&policy, &cases);
     if let Some(path) = file {
-        overwrite.open(path)?.write_all(junit(&cases, &failures).as_bytes())?;
+        overwrite.open(path)?.write_all(junit(&cases, &failures)?.as_bytes())?;
     }
     let total: usize = cases.iter().map(|case| case.objects.len()).sum();
     let holds = format!("{total} decisions hold");
@@ -170,7 +171,7 @@ pub(crate) async fn test(
                     if holding {
                         note(&holds);
                     }
-                    print(&junit(&cases, &failures))
+                    print(&junit(&cases, &failures)?)
                 }
                 (false, true) => print(&(holds + "\n")),
                 (false, false) => Ok(()),
@@ -234,44 +235,29 @@ fn print_json(value: &Value) -> Result<(), CliError> {
     print(&(serde_json::to_string_pretty(value)? + "\n"))
 }
 
-fn junit(cases: &[cases::Case], failures: &[CaseFailure]) -> String {
-    let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    // Writing to a String cannot fail, here and below.
-    let failed: BTreeSet<&str> = failures.iter().map(|failure| failure.name.as_str()).collect();
-    let _ =
-        writeln!(out, "<testsuite name=\"policy\" tests=\"{}\" failures=\"{}\">", cases.len(), failed.len());
+/// The outcome of the cases as JUnit XML, one test case each.
+fn junit(cases: &[cases::Case], failures: &[CaseFailure]) -> Result<String, CliError> {
+    let mut suite = TestSuite::new("policy");
     for case in cases {
-        let name = escape(&case.name);
-        let of_case: Vec<&str> = failures
+        let messages: Vec<&str> = failures
             .iter()
             .filter(|failure| failure.name == case.name)
             .map(|failure| failure.message.as_str())
             .collect();
-        let _ = match of_case.as_slice() {
-            [] => writeln!(out, "  <testcase classname=\"cases.yaml\" name=\"{name}\"/>"),
-            told => writeln!(
-                out,
-                "  <testcase classname=\"cases.yaml\" name=\"{name}\"><failure message=\"{}\"/></testcase>",
-                escape(&told.join("; "))
-            ),
+        let status = if messages.is_empty() {
+            TestCaseStatus::success()
+        } else {
+            let mut failed = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            failed.set_message(messages.join("; "));
+            failed
         };
+        let mut test_case = TestCase::new(case.name.as_str(), status);
+        test_case.set_classname("cases.yaml");
+        suite.add_test_case(test_case);
     }
-    out + "</testsuite>\n"
-}
-
-/// Text for HTML and XML.
-fn escape(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-        out
-    })
+    let mut report = Report::new("zweck policy test");
+    report.add_test_suite(suite);
+    Ok(report.to_string().context("the JUnit report cannot be written")?)
 }
 
 fn action(word: &str) -> Result<Action, CliError> {

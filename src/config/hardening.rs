@@ -29,7 +29,7 @@ impl Config {
     /// Not applied to the demo, which holds no real data.
     pub fn insecure_settings(&self) -> Vec<String> {
         let mut insecure_settings = Vec::new();
-        if self.secrets.master_key.is_some_and(|key| is_guessable(&key)) {
+        if self.secrets.master_key.as_ref().is_some_and(|key| is_guessable(key.expose_secret())) {
             insecure_settings
                 .push("`secrets.master_key` can be guessed; make one with `zweck keys generate`".to_owned());
         }
@@ -151,9 +151,9 @@ mod tests {
 
     fn safe() -> Config {
         let mut config = Config::default();
-        config.secrets.master_key = Some(std::array::from_fn(|index| {
-            (index as u8).wrapping_mul(97) ^ (index as u8).pow(1).rotate_left(3)
-        }));
+        let key: [u8; 32] =
+            std::array::from_fn(|index| (index as u8).wrapping_mul(97) ^ (index as u8).pow(1).rotate_left(3));
+        config.secrets.master_key = Some(key.into());
         config
     }
 
@@ -170,7 +170,7 @@ mod tests {
         let text = *b"correct horse battery staple 123";
         for key in [[0; 32], [7; 32], [0xff; 32], counted, down, twice, text] {
             let mut config = safe();
-            config.secrets.master_key = Some(key);
+            config.secrets.master_key = Some(key.into());
             let insecure_settings = config.insecure_settings();
             assert!(
                 insecure_settings.len() == 1 && insecure_settings[0].contains("secrets.master_key"),

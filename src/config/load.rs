@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(config.server.listen.port(), 2);
         assert_eq!(config.limits.body_bytes, 2048);
         assert_eq!(config.database.max_connections, 7);
-        assert_eq!(config.secrets.master_key, Some([0x12; 32]));
+        assert_eq!(config.secrets.master_key, Some([0x12; 32].into()));
         assert_eq!(config.log.filter, "debug");
         assert!(config.server.graphiql && !Config::default().server.graphiql);
         let flags = Flags { listen: Some("127.0.0.1:3".to_owned()), ..Flags::default() };

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{settings::Secrets, values::key_of};
+use crate::base::secret::SecretKey;
 
 impl Secrets {
     /// Reads the master keys from their files, if configured, and returns the keys of the settings that were read and
@@ -29,7 +30,7 @@ impl Secrets {
 }
 
 /// Reads a key from `file`, if there is one, and returns whether it did.
-fn from_file(name: &str, key: &mut Option<[u8; 32]>, file: Option<&Path>) -> Result<bool, String> {
+fn from_file(name: &str, key: &mut Option<SecretKey>, file: Option<&Path>) -> Result<bool, String> {
     let Some(file) = file else { return Ok(false) };
     if key.is_some() {
         return Err(format!("`secrets.{name}` and `secrets.{name}_file` are both set"));

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{oidc, recipients, redacted, values};
+use crate::base::secret::{SecretKey, SecretString};
 use crate::base::{
     identities::{Reader, Region},
     limits::Limits,
@@ -179,39 +180,26 @@ pub struct PolicyFiles {
 }
 
 /// `[secrets]`
-#[derive(Clone, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Secrets {
     /// 32 bytes as 64 hexadecimal digits, from which every other key is derived.
     #[serde(deserialize_with = "values::master_key", serialize_with = "redacted::starred")]
-    pub master_key: Option<[u8; 32]>,
+    pub master_key: Option<SecretKey>,
     /// A file that holds the master key instead, e.g. a systemd credential.
     pub master_key_file: Option<PathBuf>,
     /// The master key before the last rotation: it opens what `zweck keys rotate` has not yet rewrapped.
     #[serde(deserialize_with = "values::master_key", serialize_with = "redacted::starred")]
-    pub previous_master_key: Option<[u8; 32]>,
+    pub previous_master_key: Option<SecretKey>,
     /// A file that holds the previous master key instead.
     pub previous_master_key_file: Option<PathBuf>,
     /// 32 bytes as 64 hexadecimal digits, from which user ids are derived. Never change it: every user would get
     /// another id.
     #[serde(deserialize_with = "values::master_key", serialize_with = "redacted::starred")]
-    pub actor_key: Option<[u8; 32]>,
+    pub actor_key: Option<SecretKey>,
     /// The access token that commands use to read as a user does.
-    #[serde(serialize_with = "redacted::starred")]
-    pub token: Option<String>,
-}
-
-impl fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Secrets")
-            .field("master_key", &self.master_key.map(|_| "***"))
-            .field("master_key_file", &self.master_key_file)
-            .field("previous_master_key", &self.previous_master_key.map(|_| "***"))
-            .field("previous_master_key_file", &self.previous_master_key_file)
-            .field("actor_key", &self.actor_key.map(|_| "***"))
-            .field("token", &self.token.as_ref().map(|_| "***"))
-            .finish()
-    }
+    #[serde(deserialize_with = "values::secret_text", serialize_with = "redacted::starred")]
+    pub token: Option<SecretString>,
 }
 
 /// `[log]`

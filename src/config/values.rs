@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::base::identities::Region;
+use crate::base::{
+    identities::Region,
+    secret::{SecretKey, SecretString},
+};
 
 /// The error for an invalid address.
 pub(super) const NO_ADDRESS: &str =
@@ -43,10 +46,10 @@ pub(super) fn region<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
 }
 
 /// 64 hexadecimal digits as 32 bytes.
-pub(super) fn key_of(text: &str) -> Option<[u8; 32]> {
+pub(super) fn key_of(text: &str) -> Option<SecretKey> {
     let mut key = [0; 32];
     hex::decode_to_slice(text, &mut key).ok()?;
-    Some(key)
+    Some(key.into())
 }
 
 /// The address of a server; `localhost` means this machine.
@@ -55,7 +58,14 @@ pub(super) fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Socke
     address_of(&text).ok_or_else(|| D::Error::custom(NO_LISTEN))
 }
 
-pub(super) fn master_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[u8; 32]>, D::Error> {
+/// A secret as text.
+pub(super) fn secret_text<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SecretString>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
+}
+
+pub(super) fn master_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretKey>, D::Error> {
     let wrong = || D::Error::custom("must be 64 hexadecimal digits");
     let Some(text) = Option::<String>::deserialize(deserializer).map_err(|_| wrong())? else {
         return Ok(None);

@@ -93,7 +93,7 @@ fn prf<const N: usize>(key: &[u8; 32], usage: &str, input: &[u8]) -> Result<[u8;
 /// # Errors
 /// The keys cannot be derived.
 pub fn one_time_token(installation_keys: &InstallationKeys, id: Uuid) -> Result<String, Error> {
-    let bytes: [u8; 32] = prf(&installation_keys.links, "mailed", id.as_bytes())?;
+    let bytes: [u8; 32] = prf(installation_keys.links.expose_secret(), "mailed", id.as_bytes())?;
     Ok(format!("{ONE_TIME_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
 }
 
@@ -112,7 +112,7 @@ pub fn is_one_time_token(token: &str) -> bool {
 /// # Errors
 /// The keys cannot be derived.
 pub fn short_digest(installation_keys: &InstallationKeys, address_key: &str) -> Result<[u8; 8], Error> {
-    prf(&installation_keys.links, "address", address_key.as_bytes())
+    prf(installation_keys.links.expose_secret(), "address", address_key.as_bytes())
 }
 
 /// A digest of a mailbox under which mails to it are counted; hexadecimal.
@@ -120,7 +120,7 @@ pub fn short_digest(installation_keys: &InstallationKeys, address_key: &str) -> 
 /// # Errors
 /// The keys cannot be derived.
 pub fn mail_digest(installation_keys: &InstallationKeys, address_key: &str) -> Result<String, Error> {
-    let bytes: [u8; 32] = prf(&installation_keys.links, "mail", address_key.as_bytes())?;
+    let bytes: [u8; 32] = prf(installation_keys.links.expose_secret(), "mail", address_key.as_bytes())?;
     Ok(hex::encode(bytes))
 }
 
@@ -145,7 +145,7 @@ pub fn preference(installation_keys: &InstallationKeys, preference: &Preference)
             named
         }
     };
-    let nonce: [u8; 24] = prf(&installation_keys.links, "preference-nonce", &plain)?;
+    let nonce: [u8; 24] = prf(installation_keys.links.expose_secret(), "preference-nonce", &plain)?;
     let sealed = cipher(installation_keys)?
         .encrypt(XNonce::from_slice(&nonce), Payload { msg: &plain, aad: context })
         .map_err(|_| Error::internal("sealing"))?;
@@ -184,7 +184,7 @@ pub fn open_preference(installation_keys: &InstallationKeys, token: &str) -> Opt
 }
 
 fn cipher(installation_keys: &InstallationKeys) -> Result<XChaCha20Poly1305, Error> {
-    let key: [u8; 32] = prf(&installation_keys.links, "preference", b"")?;
+    let key: [u8; 32] = prf(installation_keys.links.expose_secret(), "preference", b"")?;
     Ok(XChaCha20Poly1305::new(&key.into()))
 }
 
@@ -195,10 +195,10 @@ mod tests {
 
     fn ring(seed: u8) -> InstallationKeys {
         InstallationKeys {
-            links: [seed; 32],
-            suppression: [seed; 32],
-            signing: [seed; 32],
-            lookups: [seed; 32],
+            links: [seed; 32].into(),
+            suppression: [seed; 32].into(),
+            signing: [seed; 32].into(),
+            lookups: [seed; 32].into(),
         }
     }
 

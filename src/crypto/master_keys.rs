@@ -8,7 +8,7 @@ use std::sync::{
 use hkdf::Hkdf;
 use sha2::Sha256;
 
-use crate::base::error::Error;
+use crate::base::{error::Error, secret::SecretKey};
 
 /// Marks that the master key in use is not among the configured ones.
 const UNKNOWN_INDEX: usize = usize::MAX;
@@ -21,9 +21,9 @@ const UNKNOWN_INDEX: usize = usize::MAX;
 #[derive(Clone)]
 pub struct MasterKeys {
     /// The current key according to the configuration.
-    configured: [u8; 32],
+    configured: SecretKey,
     /// The previous keys.
-    earlier: Arc<[[u8; 32]]>,
+    earlier: Arc<[SecretKey]>,
     state: Arc<State>,
 }
 
@@ -37,25 +37,26 @@ struct State {
 
 impl MasterKeys {
     /// Keys derived from `master`.
-    pub fn new(master: [u8; 32]) -> Self {
-        Self::with_previous(master, Vec::new())
+    pub fn new(master: impl Into<SecretKey>) -> Self {
+        Self::with_previous(master.into(), Vec::new())
     }
 
     /// Like [`MasterKeys::new`], with previous master keys.
-    pub fn with_previous(master: [u8; 32], previous: Vec<[u8; 32]>) -> Self {
-        Self { configured: master, earlier: previous.into(), state: Arc::default() }
+    pub fn with_previous<K: Into<SecretKey>>(master: K, previous: Vec<K>) -> Self {
+        let earlier = previous.into_iter().map(Into::into).collect();
+        Self { configured: master.into(), earlier, state: Arc::default() }
     }
 
     /// Random keys, which exist only as long as this value.
     pub fn random() -> Self {
-        Self::new(rand::random())
+        Self::new(SecretKey::random())
     }
 
     /// The key for a usage, e.g. `cursor`, derived from the master key in use.
     ///
     /// # Errors
     /// `INTERNAL` if the derivation fails.
-    pub fn derive(&self, usage: &str) -> Result<[u8; 32], Error> {
+    pub fn derive(&self, usage: &str) -> Result<SecretKey, Error> {
         derive(self.present(), usage)
     }
 
@@ -63,7 +64,7 @@ impl MasterKeys {
     ///
     /// # Errors
     /// `INTERNAL` if the master key in use is not known here: this process must not write what it cannot open.
-    pub fn wrapping(&self, usage: &str) -> Result<([u8; 32], String), Error> {
+    pub fn wrapping(&self, usage: &str) -> Result<(SecretKey, String), Error> {
         if !self.knows_master_in_use() {
             return Err(Error::internal("the master key in use is not known to this server"));
         }
@@ -99,7 +100,7 @@ impl MasterKeys {
     ///
     /// # Errors
     /// Those of [`MasterKeys::derive`].
-    pub fn derive_others(&self, usage: &str) -> Result<Vec<[u8; 32]>, Error> {
+    pub fn derive_others(&self, usage: &str) -> Result<Vec<SecretKey>, Error> {
         let present = self.present();
         self.all().filter(|master| *master != present).map(|master| derive(master, usage)).collect()
     }
@@ -108,7 +109,7 @@ impl MasterKeys {
     ///
     /// # Errors
     /// Those of [`MasterKeys::derive`].
-    pub fn derive_under(&self, master_id: &str, usage: &str) -> Result<Option<[u8; 32]>, Error> {
+    pub fn derive_under(&self, master_id: &str, usage: &str) -> Result<Option<SecretKey>, Error> {
         for master in self.all() {
             if key_id(master)? == master_id {
                 return derive(master, usage).map(Some);
@@ -144,26 +145,26 @@ impl MasterKeys {
         self.state.in_doubt.load(Ordering::SeqCst)
     }
 
-    fn all(&self) -> impl Iterator<Item = &[u8; 32]> {
+    fn all(&self) -> impl Iterator<Item = &SecretKey> {
         std::iter::once(&self.configured).chain(self.earlier.iter())
     }
 
-    fn present(&self) -> &[u8; 32] {
+    fn present(&self) -> &SecretKey {
         let index = self.state.in_use.load(Ordering::SeqCst);
         self.all().nth(index).unwrap_or(&self.configured)
     }
 }
 
-fn derive(master: &[u8; 32], usage: &str) -> Result<[u8; 32], Error> {
+fn derive(master: &SecretKey, usage: &str) -> Result<SecretKey, Error> {
     let mut key = [0u8; 32];
-    Hkdf::<Sha256>::new(Some(b"zweck"), master)
+    Hkdf::<Sha256>::new(Some(b"zweck"), master.expose_secret())
         .expand(usage.as_bytes(), &mut key)
         .map_err(|_| Error::internal("key derivation"))?;
-    Ok(key)
+    Ok(key.into())
 }
 
-fn key_id(master: &[u8; 32]) -> Result<String, Error> {
-    Ok(derive(master, "name")?.first_chunk::<8>().map(hex::encode).unwrap_or_default())
+fn key_id(master: &SecretKey) -> Result<String, Error> {
+    Ok(derive(master, "name")?.expose_secret().first_chunk::<8>().map(hex::encode).unwrap_or_default())
 }
 
 impl std::fmt::Debug for MasterKeys {
@@ -179,14 +180,14 @@ mod tests {
     #[test]
     fn the_database_says_which_of_the_known_keys_is_in_use() {
         let keys = MasterKeys::with_previous([8; 32], vec![[7; 32]]);
-        let (new, old) = (key_id(&[8; 32]).unwrap(), key_id(&[7; 32]).unwrap());
+        let (new, old) = (key_id(&[8; 32].into()).unwrap(), key_id(&[7; 32].into()).unwrap());
         assert_eq!((keys.key_id().unwrap(), keys.configured().unwrap()), (new.clone(), new.clone()));
         // Clones share the state.
         assert!(keys.clone().set_in_use(&old).unwrap());
         assert_eq!((keys.key_id().unwrap(), keys.configured().unwrap()), (old.clone(), new.clone()));
-        assert_eq!(keys.derive("x").unwrap(), derive(&[7; 32], "x").unwrap());
-        assert_eq!(keys.derive_others("x").unwrap(), [derive(&[8; 32], "x").unwrap()]);
-        assert_eq!(keys.derive_under(&new, "x").unwrap(), Some(derive(&[8; 32], "x").unwrap()));
+        assert_eq!(keys.derive("x").unwrap(), derive(&[7; 32].into(), "x").unwrap());
+        assert_eq!(keys.derive_others("x").unwrap(), [derive(&[8; 32].into(), "x").unwrap()]);
+        assert_eq!(keys.derive_under(&new, "x").unwrap(), Some(derive(&[8; 32].into(), "x").unwrap()));
         assert_eq!(keys.wrapping("x").unwrap().1, old);
     }
 

@@ -17,33 +17,34 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait
 use uuid::Uuid;
 
 use crate::{
-    base::error::{Error, is_out_of_use},
+    base::{
+        error::{Error, is_out_of_use},
+        secret::SecretKey,
+    },
     crypto::master_keys::MasterKeys,
     registry::DataCategory,
 };
 
 const KEY_CONTEXT: &str = "subject-keys";
 
-type Key = [u8; 32];
-
 /// Seals `plain`, bound to `context` (XChaCha20-Poly1305): base64 of a random 24-byte nonce followed by the
 /// ciphertext.
 ///
 /// # Errors
 /// `INTERNAL` if the cipher fails.
-pub fn seal(key: &Key, context: &[u8], plain: &[u8]) -> Result<String, Error> {
+pub fn seal(key: &SecretKey, context: &[u8], plain: &[u8]) -> Result<String, Error> {
     let nonce: [u8; 24] = rand::random();
-    let sealed = XChaCha20Poly1305::new(key.into())
+    let sealed = XChaCha20Poly1305::new(key.expose_secret().into())
         .encrypt(XNonce::from_slice(&nonce), Payload { msg: plain, aad: context })
         .map_err(|_| Error::internal("sealing"))?;
     Ok(STANDARD_NO_PAD.encode([nonce.as_slice(), &sealed].concat()))
 }
 
 /// Opens what [`seal`] produced under the same key and context.
-pub fn open(key: &Key, context: &[u8], sealed: &str) -> Option<Vec<u8>> {
+pub fn open(key: &SecretKey, context: &[u8], sealed: &str) -> Option<Vec<u8>> {
     let bytes = STANDARD_NO_PAD.decode(sealed).ok()?;
     let (nonce, sealed) = bytes.split_at_checked(24)?;
-    XChaCha20Poly1305::new(key.into())
+    XChaCha20Poly1305::new(key.expose_secret().into())
         .decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: context })
         .ok()
 }
@@ -53,9 +54,9 @@ fn context(id: Uuid, category: &str) -> Vec<u8> {
 }
 
 /// A key and its generation number.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Generation {
-    key: Key,
+    key: SecretKey,
     number: i32,
 }
 
@@ -214,12 +215,12 @@ impl Sealer {
             let slot = (subject, (*category).to_owned());
             if let Entry::Vacant(vacant) = self.loaded.entry(slot) {
                 let number = next.get(*category).copied().unwrap_or_default();
-                let fresh = Generation { key: rand::random(), number };
+                let fresh = Generation { key: SecretKey::random(), number };
                 let wrapping = match &mut self.wrapping {
                     Some(wrapping) => wrapping,
                     none => none.insert(Wrapping::current(&self.keys)?),
                 };
-                self.fresh.push(wrapping.wrap(subject, category, fresh, now)?);
+                self.fresh.push(wrapping.wrap(subject, category, &fresh, now)?);
                 vacant.insert(fresh);
             }
         }
@@ -263,7 +264,7 @@ pub fn map_insert_error(keys: &MasterKeys, error: DbErr) -> Error {
 
 impl Generation {
     /// Prefixes a sealed text with its generation; the first generation has no prefix.
-    fn prefix(self, sealed: String) -> String {
+    fn prefix(&self, sealed: String) -> String {
         if self.number == 0 { sealed } else { format!("{}:{sealed}", self.number) }
     }
 }
@@ -284,15 +285,15 @@ pub fn wrap_first(
     keys: &MasterKeys,
     subject: Uuid,
     category: &str,
-    key: Key,
+    key: SecretKey,
     now: DateTime<Utc>,
 ) -> Result<ActiveModel, Error> {
-    Wrapping::current(keys)?.wrap(subject, category, Generation { key, number: 0 }, now)
+    Wrapping::current(keys)?.wrap(subject, category, &Generation { key, number: 0 }, now)
 }
 
 /// The key that wraps subject keys, and the id of its master key.
 struct Wrapping {
-    key: Key,
+    key: SecretKey,
     name: String,
 }
 
@@ -306,14 +307,14 @@ impl Wrapping {
         &self,
         subject: Uuid,
         category: &str,
-        key: Generation,
+        key: &Generation,
         now: DateTime<Utc>,
     ) -> Result<ActiveModel, Error> {
         Ok(ActiveModel {
             subject_id: Set(subject),
             category: Set(category.to_owned()),
             generation: Set(key.number),
-            wrapped: Set(seal(&self.key, &context(subject, category), &key.key)?),
+            wrapped: Set(seal(&self.key, &context(subject, category), key.key.expose_secret())?),
             wrapped_by: Set(self.name.clone()),
             created_at: Set(now),
         })
@@ -321,20 +322,20 @@ impl Wrapping {
 }
 
 /// Unwraps the key in `row`; `None` if its master key is unknown or the ciphertext is not authentic.
-fn unwrap(keys: &MasterKeys, row: &subject_key::Model) -> Result<Option<Key>, Error> {
+fn unwrap(keys: &MasterKeys, row: &subject_key::Model) -> Result<Option<SecretKey>, Error> {
     let Some(master) = keys.derive_under(&row.wrapped_by, KEY_CONTEXT)? else { return Ok(None) };
     let key = open(&master, &context(row.subject_id, &row.category), &row.wrapped);
-    Ok(key.and_then(|bytes| Key::try_from(bytes.as_slice()).ok()))
+    Ok(key.and_then(|bytes| SecretKey::from_slice(&bytes)))
 }
 
-/// The the sealed values of an entry cannot be serialised by data category.
+/// The sealed values of an entry by data category.
 fn parts(sealed: &str) -> BTreeMap<String, String> {
     serde_json::from_str(sealed).unwrap_or_default()
 }
 
 /// Opens values of audit entries for callers who may read them.
 #[derive(Default)]
-pub struct Opener(HashMap<(Uuid, String, i32), Key>);
+pub struct Opener(HashMap<(Uuid, String, i32), SecretKey>);
 
 impl Opener {
     /// Fetches the existing keys of `subjects`.
@@ -395,14 +396,14 @@ pub fn can_open(keys: &MasterKeys, row: &subject_key::Model) -> Result<bool, Err
 pub fn rewrap(keys: &MasterKeys, row: &subject_key::Model) -> Result<Option<ActiveModel>, Error> {
     let Some(key) = unwrap(keys, row)? else { return Ok(None) };
     let key = Generation { key, number: row.generation };
-    Wrapping::current(keys)?.wrap(row.subject_id, &row.category, key, row.created_at).map(Some)
+    Wrapping::current(keys)?.wrap(row.subject_id, &row.category, &key, row.created_at).map(Some)
 }
 
 /// The key in `row`.
 ///
 /// # Errors
 /// `INTERNAL` if it cannot be opened.
-pub fn unwrap_key(keys: &MasterKeys, row: &subject_key::Model) -> Result<[u8; 32], Error> {
+pub fn unwrap_key(keys: &MasterKeys, row: &subject_key::Model) -> Result<SecretKey, Error> {
     unwrap(keys, row)?.ok_or_else(|| Error::internal("a key is wrapped by an unknown master key"))
 }
 

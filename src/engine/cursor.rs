@@ -8,7 +8,10 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 
 use super::cell::Cell;
-use crate::{base::error::Error, crypto::master_keys::MasterKeys};
+use crate::{
+    base::{error::Error, secret::SecretKey},
+    crypto::master_keys::MasterKeys,
+};
 
 /// Seals and opens cursors. The nonce is derived from the content (as in RFC 5297): the same row always gives the
 /// same cursor, and no nonce is used for two contents.
@@ -16,14 +19,14 @@ pub(in crate::engine) struct Cursors {
     cipher: ChaCha20Poly1305,
     /// Ciphers of the other known master keys, which open cursors sealed before a rotation or by another server.
     others: Vec<ChaCha20Poly1305>,
-    nonces: [u8; 32],
+    nonces: SecretKey,
 }
 
 impl Cursors {
     pub(in crate::engine) fn new(keys: &MasterKeys) -> Result<Self, Error> {
-        let cipher = |key: [u8; 32]| ChaCha20Poly1305::new(&key.into());
-        let others = keys.derive_others("cursor")?.into_iter().map(cipher).collect();
-        Ok(Self { cipher: cipher(keys.derive("cursor")?), others, nonces: keys.derive("cursor-nonce")? })
+        let cipher = |key: &SecretKey| ChaCha20Poly1305::new(key.expose_secret().into());
+        let others = keys.derive_others("cursor")?.iter().map(cipher).collect();
+        Ok(Self { cipher: cipher(&keys.derive("cursor")?), others, nonces: keys.derive("cursor-nonce")? })
     }
 
     pub(in crate::engine) fn seal(&self, scope: &str, values: &[Cell]) -> Result<String, Error> {
@@ -34,7 +37,7 @@ impl Cursors {
         input.extend((scope.len() as u64).to_be_bytes());
         input.extend(scope.as_bytes());
         input.extend(&plaintext);
-        Hkdf::<Sha256>::new(Some(&self.nonces), &input)
+        Hkdf::<Sha256>::new(Some(self.nonces.expose_secret()), &input)
             .expand(b"nonce", &mut nonce)
             .map_err(|_| sealing_failed())?;
         let payload = Payload { msg: &plaintext, aad: scope.as_bytes() };

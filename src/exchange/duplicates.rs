@@ -120,7 +120,7 @@ where
         ["givenName", "familyName", "email", "phone", "birthDate", "street", "postalCode", "contactPoints"];
     let mut selected = readable(&actor, &CONTACT, names);
     if !selected.iter().any(|name| ["familyName", "email", "phone", "contactPoints"].contains(name)) {
-        let message = "nothing may be read by which persons could be told apart";
+        let message = "none of the fields that identify persons may be read";
         return Err(Error::new(Code::ForbiddenField, message).with_coordinate(CONTACT.name));
     }
     let points = readable(&actor, &CONTACT_POINT, ["email", "phone"]).join(" ");

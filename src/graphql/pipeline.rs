@@ -130,7 +130,7 @@ impl Pipeline {
             let positions: Vec<Pos> = error.positions().collect();
             let message = match positions.first() {
                 Some(Pos { line, column }) => {
-                    format!("the document does not parse: what stands at line {line}, column {column} was not expected there")
+                    format!("the document does not parse: unexpected token at line {line}, column {column}")
                 }
                 None => "the document does not parse".to_owned(),
             };
@@ -326,7 +326,7 @@ impl Pipeline {
                 AnsweredBy::Engine => with_deadline(deadline, Box::pin(executor.execute_root(root))).await,
             };
             if json.as_ref().is_err_and(|error| error.transient) {
-                tracing::error!("a read found no connection, or others in its way");
+                tracing::error!("a read got no connection or was blocked by other transactions");
             }
             let json = match json {
                 Ok(None) => introspection_value(&introspection, &root.key)?,
@@ -360,14 +360,14 @@ async fn run_mutation(
     deadline: Instant,
 ) -> Result<Option<String>, Error> {
     if Instant::now() >= deadline {
-        let message = "this was not begun: what stands before it took too long";
+        let message = "this mutation was not started: the ones before it took too long";
         return Err(Error::new(Code::TimedOut, message));
     }
     let result = mutations::run(app, actor, &root.key, planned, idempotency).await;
     let (result, timing) = result.inspect_err(|error| log_refusal(error, actor, Some(planned)))?;
     if timing == EntryTiming::Deferred {
         let message =
-            "this was done, and its entry in the audit log follows; until then nothing of it is shown";
+            "the mutation was done, but its audit entry is still pending; its result is not shown until then";
         return Err(Error::new(Code::AuditUnavailable, message).after_commit());
     }
     executor.refresh(app);
@@ -384,7 +384,7 @@ async fn run_mutation(
             code @ (Code::TimedOut | Code::AuditUnavailable) => code,
             _ => Code::Internal,
         };
-        Error::new(code, "this was done, but what it made cannot be read now").after_commit()
+        Error::new(code, "the mutation was done, but its result cannot be read now").after_commit()
     })
 }
 

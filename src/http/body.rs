@@ -35,7 +35,7 @@ pub async fn read(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<By
         Err(_) => Err((StatusCode::REQUEST_TIMEOUT, Error::bad_input("the body did not arrive in time"))),
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) if is_limit(&error) => Err(too_large()),
-        Ok(Err(_)) => Err((StatusCode::BAD_REQUEST, Error::bad_input("the body broke off"))),
+        Ok(Err(_)) => Err((StatusCode::BAD_REQUEST, Error::bad_input("the body is incomplete"))),
     }
 }
 

@@ -40,8 +40,7 @@ impl ConcurrencyLimit {
     /// # Errors
     /// `OVERLOADED`
     pub(super) async fn acquire(&self) -> Result<Permit, Error> {
-        let overloaded =
-            || Error::new(Code::Overloaded, "more is under way than can be done at once; try again");
+        let overloaded = || Error::new(Code::Overloaded, "too many concurrent operations; try again");
         let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| overloaded())?;
         if let Ok(running) = self.running.clone().try_acquire_owned() {
             return Ok(Permit { _admitted: admitted, _running: running });

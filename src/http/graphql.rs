@@ -47,7 +47,7 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
             response
         }
         _ => {
-            let error = Error::bad_input("operations are sent by POST, queries by GET too");
+            let error = Error::bad_input("send operations by POST, or queries by GET");
             let format = Format::negotiate(request.headers()).unwrap_or_default();
             let id = RequestId::from_request(&request);
             let mut response = response::error_response(format, StatusCode::METHOD_NOT_ALLOWED, &error, &id);
@@ -126,7 +126,7 @@ pub(super) async fn authenticate(shared: &Shared, head: &HeaderMap) -> Result<Cr
     };
     access_tokens::authenticate(&shared.app, bearer).await.map_err(|error| match error.transient {
         // There was no connection: nothing was done, and a retry may succeed.
-        true => Error::new(Code::Overloaded, "more is under way than can be done at once; try again"),
+        true => Error::new(Code::Overloaded, "too many concurrent operations; try again"),
         false => error,
     })
 }
@@ -150,7 +150,8 @@ async fn operate(
     }
     let head = &request.head.headers;
     let Some(format) = request.accepted else {
-        let error = Error::bad_input("answers come as application/graphql-response+json or application/json");
+        let error =
+            Error::bad_input("the response can be application/graphql-response+json or application/json");
         return Err((StatusCode::NOT_ACCEPTABLE, error));
     };
     let is_post = request.head.method == Method::POST;
@@ -178,7 +179,7 @@ async fn operate(
     } else {
         let query = request.head.uri.query().unwrap_or_default();
         if query.len() > shared.limits.body_bytes {
-            let error = Error::bad_input("the address is too long; send the operation by POST");
+            let error = Error::bad_input("the URL is too long; send the operation by POST");
             return Err((StatusCode::URI_TOO_LONG, error));
         }
         query_string::parse(query, strict).map_err(with_status)?
@@ -206,7 +207,7 @@ async fn operate(
         Ok(Ok(answer)) => Ok(response::graphql_response(format, answer, strict)),
         Ok(Err(_)) => Err(with_status(Error::internal("an operation panicked"))),
         Err(_) => {
-            let message = "this takes too long; a mutation that was begun goes on to its end";
+            let message = "the operation takes too long; a mutation that has started will still complete";
             Err(with_status(Error::new(Code::TimedOut, message)))
         }
     }

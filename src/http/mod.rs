@@ -69,7 +69,7 @@ pub use health::{CheckStatus, Checks, Health, HealthReport};
 pub use management::{management, serve_management};
 pub use outbox::outbox;
 pub use pages::check_policy_supports_pages;
-pub use response::RequestId;
+pub use response::{RequestId, status_of};
 pub use security_headers::with_security_headers;
 pub use serve::serve_within;
 pub use shutdown::Shutdown;

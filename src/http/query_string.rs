@@ -39,7 +39,7 @@ pub(super) fn parse(query: &str, strict: bool) -> Result<Request, Error> {
 fn decode(text: &str) -> Result<String, Error> {
     let text = text.replace('+', " ");
     let decoded = percent_decode(text.as_bytes()).decode_utf8();
-    decoded.map(Into::into).map_err(|_| Error::bad_input("the address is not UTF-8"))
+    decoded.map(Into::into).map_err(|_| Error::bad_input("the query string is not UTF-8"))
 }
 
 #[cfg(test)]

@@ -99,11 +99,11 @@ impl CostMeter for RateAccount {
             Ok(Err(not_until)) => {
                 let wait = not_until.wait_time_from(MonotonicClock.now()).as_secs() + 1;
                 self.wait.store(wait, Ordering::Relaxed);
-                Err(Error::new(Code::RateLimited, "this credential has spent what it may spend in a minute"))
+                Err(Error::new(Code::RateLimited, "this credential has used up its budget for this minute"))
             }
             Err(_) => Err(Error::new(
                 Code::QueryTooComplex,
-                "the operation costs more than a credential may spend in a minute",
+                "the operation costs more than the budget of a credential per minute",
             )),
         }
     }

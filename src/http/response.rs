@@ -96,7 +96,7 @@ pub(super) fn graphql_response(format: Format, answer: graphql::Response, strict
 }
 
 /// The status code for an operation that is refused as a whole.
-pub(super) fn status_of(code: Code) -> StatusCode {
+pub fn status_of(code: Code) -> StatusCode {
     match code {
         Code::Unauthenticated => StatusCode::UNAUTHORIZED,
         Code::PurposeNotPermitted | Code::ForbiddenField | Code::Forbidden => StatusCode::FORBIDDEN,

@@ -75,7 +75,7 @@ pub async fn serve_within(
     }
     drop(listener);
     if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
-        tracing::warn!("requests were still under way when the time to stop was over");
+        tracing::warn!("requests were still running when the grace period ended");
     }
     Ok(())
 }

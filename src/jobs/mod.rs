@@ -123,7 +123,7 @@ async fn reconcile_suppressions(app: &App) -> Result<(), Error> {
     if reconciled.repaired > 0 {
         tracing::error!(
             contacts = reconciled.repaired,
-            "contacts lacked a block that the suppression list says"
+            "contacts lacked blocks that the suppression list requires"
         );
     }
     Ok(())
@@ -135,7 +135,7 @@ async fn check_review_due(app: &App) -> Result<(), Error> {
     app.suppression_review_due.store(due, Ordering::Relaxed);
     if due {
         tracing::warn!(
-            "the suppression list was not looked over for three years; `zweck suppressions status` tells what is on it"
+            "the suppression list has not been reviewed for three years; see `zweck suppressions status`"
         );
     }
     Ok(())
@@ -145,7 +145,7 @@ fn log_failure(app: &App, job: &'static str, result: Result<(), Error>) {
     app.failing.note(job, result.is_err());
     metrics::count_job(job, result.is_ok());
     if let Err(error) = result {
-        tracing::warn!(job, code = error.code.as_str(), "a background job failed; it is done again later");
+        tracing::warn!(job, code = error.code.as_str(), "a background job failed and will be retried");
     }
 }
 

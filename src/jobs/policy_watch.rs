@@ -181,7 +181,7 @@ impl<W: Watcher> WatchedDirectory<W> {
         // The old target may be gone.
         let _ = self.watcher.unwatch(&self.real);
         if let Err(error) = self.watcher.watch(&real, RecursiveMode::Recursive) {
-            tracing::error!(%error, "the directory of the policy cannot be watched any more; SIGHUP loads it");
+            tracing::error!(%error, "the policy directory can no longer be watched; reload it with SIGHUP");
         }
         self.open.clear();
         self.real = real;
@@ -261,7 +261,7 @@ impl<W: Watcher> WatchedDirectory<W> {
 fn report_half_written(app: &App, is_half_written: bool) {
     if !app.policy.note_half_written(is_half_written) && is_half_written {
         tracing::error!(
-            "a file of the policy was written to and is not closed; the old policy stays in force until it is"
+            "a policy file is still open for writing; the old policy stays in force until it is closed"
         );
     }
 }
@@ -275,7 +275,7 @@ fn listen_for_sighup(sender: mpsc::UnboundedSender<WatchEvent>) {
                 while signal.recv().await.is_some() && sender.send(WatchEvent::ReloadRequested).is_ok() {}
             });
         }
-        Err(_) => tracing::warn!("SIGHUP cannot be listened to"),
+        Err(_) => tracing::warn!("cannot listen for SIGHUP"),
     }
 }
 
@@ -290,7 +290,7 @@ async fn reload(app: &App, sources: ReadResult) {
     match purposes::reload(app, ACTOR, sources).await {
         Ok(revisions) => {
             metrics::count_policy_load(true);
-            tracing::info!(before = revisions.before, after = revisions.after, "the policy was loaded anew");
+            tracing::info!(before = revisions.before, after = revisions.after, "the policy was reloaded");
             let new = app.policy.current();
             tell(&old, &new);
             for warning in new.warnings() {
@@ -299,7 +299,7 @@ async fn reload(app: &App, sources: ReadResult) {
         }
         Err(refused) => {
             metrics::count_policy_load(false);
-            tracing::error!(%refused, "the policy is refused; the old one stays in force");
+            tracing::error!(%refused, "the new policy was rejected; the old one stays in force");
         }
     }
 }

@@ -89,7 +89,7 @@ async fn age(test: &TestApp) {
     }
     for (channel, spelt, _) in NOES {
         let key = if channel == "EMAIL" { email_key(spelt) } else { phone_key(spelt) };
-        let secret = hmac::Key::new(hmac::HMAC_SHA256, &ring.suppression);
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, ring.suppression.expose_secret());
         let digest = URL_SAFE_NO_PAD.encode(hmac::sign(&secret, format!("{channel}\0{key}").as_bytes()));
         run(format!(
             "INSERT INTO suppression (id, digest, channel, purpose_code, since, source, recorded_by, created_at) VALUES \

@@ -174,7 +174,7 @@ impl Stage {
             (0..32).map(|at| u8::from_str_radix(&KEY[at * 2..at * 2 + 2], 16).unwrap()).collect();
         let policy = PolicyHandle::new(crate::policy::shipped().await);
         let db = Db::connect(&self.database, 2).await.unwrap();
-        let keys = MasterKeys::new(key.try_into().unwrap());
+        let keys = MasterKeys::new(<[u8; 32]>::try_from(key).unwrap());
         let app = App::new(db, policy, Arc::new(SystemClock), keys, Issuers::default());
         let ring = audit::installation_keys(&app).await.unwrap();
         let mailbox = link_tokens::Mailbox::Key(EMAIL.to_owned());

@@ -211,7 +211,7 @@ async fn opt_outs_of_contacts_are_taken_alone() {
         let before = number(db, "SELECT COUNT(*) FROM contact").await;
         let refused = import_file(&test.app, text.as_bytes(), &import).await.unwrap_err();
         assert_eq!(refused.code.as_str(), "AUDIT_UNAVAILABLE");
-        assert!(refused.message.contains("taken all the same (3)"), "{}", refused.message);
+        assert!(refused.message.contains("were recorded (3)"), "{}", refused.message);
         assert_eq!(number(db, "SELECT COUNT(*) FROM contact").await, before);
         assert!(!shown(client, &news, 1).await && !shown(client, &news, 10).await);
         // Of whom no record is known the address is listed.

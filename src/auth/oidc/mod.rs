@@ -23,6 +23,7 @@ use self::{
     signatures::Header,
 };
 use crate::{
+    base::secret::SecretKey,
     config::oidc::{Algorithm, Issuer as Settings},
     policy::Policy,
 };
@@ -38,7 +39,7 @@ struct Issuer {
     name: String,
     settings: Settings,
     keys: Arc<KeyStore>,
-    actor_key: [u8; 32],
+    actor_key: SecretKey,
 }
 
 /// What a valid token grants.
@@ -74,11 +75,11 @@ impl Issuers {
     ///
     /// # Errors
     /// A message for the operator: a certificate file cannot be read.
-    pub fn new(settings: &BTreeMap<String, Settings>, actor_key: [u8; 32]) -> Result<Self, String> {
+    pub fn new(settings: &BTreeMap<String, Settings>, actor_key: SecretKey) -> Result<Self, String> {
         signatures::install();
         let issuer = |(name, settings): (&String, &Settings)| {
             let keys = Arc::new(KeyStore::new(name, settings)?);
-            Ok(Issuer { name: name.clone(), settings: settings.clone(), keys, actor_key })
+            Ok(Issuer { name: name.clone(), settings: settings.clone(), keys, actor_key: actor_key.clone() })
         };
         settings.iter().map(issuer).collect::<Result<_, String>>().map(Self)
     }
@@ -214,7 +215,8 @@ impl Issuer {
         // An issuer URL holds no line break, so two users never produce the same text. 16 bytes keep collisions out
         // of reach.
         let user = format!("actor\n{}\n{subject}", self.settings.issuer);
-        let _ = Hkdf::<Sha256>::new(Some(b"zweck"), &self.actor_key).expand(user.as_bytes(), &mut pseudonym);
+        let _ = Hkdf::<Sha256>::new(Some(b"zweck"), self.actor_key.expose_secret())
+            .expand(user.as_bytes(), &mut pseudonym);
         format!("user:{}:{}", self.name, hex::encode(pseudonym))
     }
 }

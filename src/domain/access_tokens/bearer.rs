@@ -6,6 +6,8 @@ use rand::{Rng, distr::Alphanumeric};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::base::secret::{ExposeSecret, SecretString};
+
 const PREFIX: &str = "zwk_";
 const ID_CHARS: usize = 16;
 const SECRET_CHARS: usize = 43;
@@ -13,12 +15,12 @@ const CHECKSUM_CHARS: usize = 6;
 const TOKEN_CHARS: usize = PREFIX.len() + ID_CHARS + 1 + SECRET_CHARS + CHECKSUM_CHARS;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// A whole token as its owner presents it. Debug shows no part of it, and nothing serialises it.
+/// A token as its owner presents it. Debug shows nothing of it, and it is never serialised.
 #[derive(Clone)]
-pub struct BearerToken(String);
+pub struct BearerToken(SecretString);
 
 impl BearerToken {
-    /// A fresh token: 43 characters of base62 hold 256 random bits, from the operating system's generator.
+    /// A new token: 43 characters of base62 hold 256 random bits of the operating system.
     pub fn generate() -> Self {
         let mut rng = rand::rng();
         let mut text = String::with_capacity(TOKEN_CHARS);
@@ -28,16 +30,16 @@ impl BearerToken {
         text.extend((&mut rng).sample_iter(Alphanumeric).take(SECRET_CHARS).map(char::from));
         let checksum = checksum(&text);
         text.push_str(&checksum);
-        Self(text)
+        Self(text.into())
     }
 
-    /// Whether it is meant as one of these tokens, and not as another kind of credential.
+    /// Whether it has the prefix of these tokens, and is not another kind of credential.
     pub fn is_access_token(presented: &str) -> bool {
         presented.starts_with(PREFIX)
     }
 
-    /// Reads a presented token. The format and the checksum are checked here, so that typing errors never reach
-    /// the database.
+    /// Parses a presented token. Format and checksum are checked here, so that typing errors never reach the
+    /// database.
     pub fn parse(presented: &str) -> Option<Self> {
         if presented.len() != TOKEN_CHARS || !presented.is_ascii() {
             return None;
@@ -47,24 +49,24 @@ impl BearerToken {
         let base62 = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let shaped = id.len() == ID_CHARS && secret.len() == SECRET_CHARS && base62(id) && base62(secret);
         let sums = bool::from(checksum(body).as_bytes().ct_eq(given.as_bytes()));
-        (shaped && sums).then(|| Self(presented.to_owned()))
+        (shaped && sums).then(|| Self(presented.into()))
     }
 
-    /// The text, to be handed to its owner once.
+    /// The token as text, to be shown to its owner once.
     pub fn expose_secret(&self) -> &str {
-        &self.0
+        self.0.expose_secret()
     }
 
-    /// The public part, by which the row is found.
+    /// The public part, by which the row is looked up.
     pub fn lookup(&self) -> &str {
-        self.0.get(PREFIX.len()..PREFIX.len() + ID_CHARS).unwrap_or_default()
+        self.expose_secret().get(PREFIX.len()..PREFIX.len() + ID_CHARS).unwrap_or_default()
     }
 
-    /// SHA-256 of the secret in hexadecimal: all that is stored of it. A plain hash suffices, because the secret
-    /// is random and not chosen by a person.
+    /// SHA-256 of the secret in hexadecimal; only this is stored. A plain hash suffices, because the secret is
+    /// random and not chosen by a person.
     pub fn secret_hash(&self) -> String {
         let start = PREFIX.len() + ID_CHARS + 1;
-        hex::encode(Sha256::digest(self.0.get(start..start + SECRET_CHARS).unwrap_or_default()))
+        hex::encode(Sha256::digest(self.expose_secret().get(start..start + SECRET_CHARS).unwrap_or_default()))
     }
 
     /// Whether the secret has this hash, in constant time.

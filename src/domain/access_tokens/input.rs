@@ -1,4 +1,4 @@
-//! Inputs of mutations about access tokens, read into what the functions of this room take. Room: domain/access_tokens.
+//! Parses the inputs of mutations about access tokens. Room: domain/access_tokens.
 
 use chrono::{DateTime, Utc};
 

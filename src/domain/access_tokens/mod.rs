@@ -1,4 +1,5 @@
-//! Access tokens: made, found again and revoked; what a bearer may claim comes from here alone. Room: domain/access_tokens.
+//! Access tokens: created, looked up, rotated and revoked. The claims of a bearer come only from here. Room:
+//! domain/access_tokens.
 
 mod bearer;
 mod input;
@@ -30,32 +31,32 @@ use crate::{
     registry::{self, ACCESS_TOKEN},
 };
 
-/// Longest life of a token.
+/// Maximum lifetime of a token.
 const MAX_LIFETIME_DAYS: i64 = 366;
-/// Life of a token of which nothing else is said.
+/// Default lifetime of a token.
 const DEFAULT_LIFETIME_DAYS: i64 = 90;
-/// How coarsely the last use is kept: often enough to find tokens nobody uses, and no record of who works when.
+/// Precision of the last use: fine enough to find unused tokens, too coarse to record who works when.
 const LAST_USED_PRECISION_MINUTES: i64 = 60;
-/// Compared with when there is no such token, so that the time taken does not tell.
+/// Compared with if there is no such token, so that the time taken reveals nothing.
 const DUMMY_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// When a token that is made `now` ends, where nothing else is said.
+/// The default expiry of a token created `now`.
 pub fn default_expiry(now: DateTime<Utc>) -> DateTime<Utc> {
     now + TimeDelta::days(DEFAULT_LIFETIME_DAYS)
 }
 
-/// What a new token shall permit.
+/// A token to create.
 #[derive(Clone, Debug)]
 pub struct NewToken {
-    /// Name, for those who manage tokens.
+    /// Name, for administrators.
     pub name: String,
     /// Roles without prefix.
     pub roles: Vec<String>,
     /// Codes of purposes, no groups.
     pub purposes: Vec<String>,
-    /// Coordinates it is narrowed to; `None` for no narrowing.
+    /// Coordinates it is restricted to; `None` for no restriction.
     pub fields: Option<Vec<String>>,
-    /// When it ends, at most 366 days from now.
+    /// When it expires, at most 366 days from now.
     pub expires_at: DateTime<Utc>,
     /// The recipient that uses it.
     pub recipient_id: Option<Uuid>,
@@ -102,7 +103,7 @@ impl NewToken {
             }
         }
         if let Some(fields) = &self.fields {
-            // Root fields are not narrowed by it: what they return is.
+            // Root fields cannot be restricted; what they return can.
             let known = registry::policy_objects();
             let root = |field: &String| {
                 ["Query.", "Mutation.", "Subscription."].iter().any(|root| field.starts_with(root))
@@ -129,17 +130,17 @@ impl NewToken {
 }
 
 impl NewToken {
-    /// Refuses a token that could do nothing for one of its purposes.
+    /// Rejects a token that could do nothing for one of its purposes.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT` with the purposes for which its roles can do something.
+    /// `BAD_USER_INPUT` with the purposes that its roles can be used for.
     pub fn check_use(&self, policy: &Policy) -> Result<(), Error> {
         let known = |code: &String| policy.purpose(code).is_some_and(|purpose| !purpose.is_group);
         if self.roles.is_empty()
             || !self.roles.iter().all(|role| policy.roles().contains(role))
             || !self.purposes.iter().all(known)
         {
-            // What is not there is refused by its name.
+            // Unknown names are rejected elsewhere.
             return Ok(());
         }
         let useful = |purpose: &str| self.roles.iter().any(|role| policy.has_own_permissions(role, purpose));
@@ -161,7 +162,7 @@ impl NewToken {
         Err(Error::bad_input(message).with_input_path(format!("input.purposes.{index}")))
     }
 
-    /// Refuses fields that leave nothing for one of the purposes. What is not there is refused by its name.
+    /// Rejects a field list that leaves nothing for one of the purposes. Unknown names are rejected elsewhere.
     fn check_narrowing(&self, policy: &Policy) -> Result<(), Error> {
         let Some(fields) = self.fields.as_deref().filter(|fields| !fields.is_empty()) else { return Ok(()) };
         if fields.iter().any(|field| policy.object(field).is_none()) {
@@ -177,12 +178,12 @@ impl NewToken {
         Err(Error::bad_input(message).with_input_path("input.fields"))
     }
 
-    /// Whether `actor` may hand it out: only roles and purposes that it may grant, never for longer or wider than its own
-    /// credential.
+    /// Checks that `actor` may issue it: only roles and purposes that it may grant, never for longer or wider than
+    /// its own credential.
     ///
     /// # Errors
-    /// `FORBIDDEN` with what may not be granted and the place in the input; `BAD_USER_INPUT` for a role or a purpose that is not
-    /// there, with those that the caller may know.
+    /// `FORBIDDEN` with what may not be granted and its path in the input; `BAD_USER_INPUT` for an unknown role or
+    /// purpose, with those that the caller may know.
     pub fn check_grant(&self, actor: &Actor) -> Result<(), Error> {
         let forbidden = |message: &str, field: &str| {
             Error::new(Code::Forbidden, message).with_input_path(format!("input.{field}"))
@@ -191,13 +192,13 @@ impl NewToken {
         for (kind, field, names) in kinds {
             for name in names {
                 let object = format!("token:{kind}:{name}");
-                // What the actor's policy does not know, the check of names under the same policy refuses.
+                // Names unknown to the actor's policy are rejected by the check of names under the same policy.
                 if actor.policy.object(&object).is_some() && !actor.can(&object, Action::Grant) {
                     return Err(forbidden("this may not be granted", field).with_coordinate(object));
                 }
             }
         }
-        // Before those of the policy are told to those who may know all of them.
+        // This comes before errors that list all names of the policy.
         for (index, role) in self.roles.iter().enumerate() {
             if !actor.policy.roles().contains(role) {
                 return Err(actor.unknown_role(role).with_input_path(format!("input.roles.{index}")));
@@ -226,11 +227,11 @@ impl NewToken {
     }
 }
 
-/// Makes a token and gives its id and the token itself, which cannot be had again.
+/// Creates a token and returns its id and the token itself, which cannot be retrieved again.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` for a role, purpose or field the policy does not know, a group, a recipient that is not there,
-/// an end in the past or too far away.
+/// `BAD_USER_INPUT` for an unknown role, purpose, field or recipient, for a group, and for an expiry in the past or
+/// too far away.
 pub async fn create(
     tx: &mut Transaction,
     policy: &Policy,
@@ -268,7 +269,7 @@ fn entry(action: &'static str, id: Uuid, changes: ChangeSet) -> Entry {
     Entry { action, entity_type: ACCESS_TOKEN.name, entity_id: Some(id), contact_id: None, changes }
 }
 
-/// Ids of valid tokens that name a role or a purpose which `policy` does not know.
+/// Ids of valid tokens with a role or purpose that `policy` does not know.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -290,12 +291,12 @@ pub async fn tokens_with_unknown_names(app: &App, policy: &Policy) -> Result<Vec
     Ok(ids)
 }
 
-/// Makes a token with the rights of another, which ends after `overlap` at the latest. Without `expires_at` the new one
-/// lives as long as the old one was to live.
+/// Creates a replacement token with the same rights; the old one stays valid for `overlap` at most. Without
+/// `expires_at` the new one gets the lifetime of the old one.
 ///
 /// # Errors
-/// `NOT_FOUND` when there is no such token; `CONFLICT` for one that has ended, since its bearer would come back to life;
-/// `BAD_USER_INPUT` where it could not be made today.
+/// `NOT_FOUND` if there is no such token; `CONFLICT` for an expired or revoked one, whose bearer would regain
+/// access; `BAD_USER_INPUT` if it could not be created today.
 pub async fn rotate(
     tx: &mut Transaction,
     policy: &Policy,
@@ -329,15 +330,15 @@ pub async fn rotate(
     Ok(created)
 }
 
-/// Every token, newest first; the secret is not among what is kept.
+/// All tokens, newest first; secrets are not stored.
 pub async fn list<C: ConnectionTrait>(connection: &C) -> Result<Vec<Model>, Error> {
     Ok(Entity::find().order_by_desc(Column::Id).all(connection).await?)
 }
 
-/// Ends a token now. A repeat changes nothing.
+/// Revokes a token. A repeat changes nothing.
 ///
 /// # Errors
-/// `NOT_FOUND` when there is no such token.
+/// `NOT_FOUND` if there is no such token.
 pub async fn revoke(tx: &mut Transaction, id: Uuid) -> Result<(), Error> {
     let found = Entity::find_by_id(id).lock_exclusive().one(tx.connection()).await?;
     let before = found.ok_or_else(|| Error::new(Code::NotFound, "there is no such token"))?;
@@ -352,12 +353,12 @@ pub async fn revoke(tx: &mut Transaction, id: Uuid) -> Result<(), Error> {
     tx.record(entry("revokeAccessToken", id, changes)).await
 }
 
-/// The credential of a presented token. An access token is looked up in the database each time, so that a revocation
-/// counts at once; a user's token is verified each time.
+/// The credential of a presented token. An access token is looked up in the database each time, so that a
+/// revocation takes effect at once; a user's token is verified each time.
 ///
 /// # Errors
-/// `UNAUTHENTICATED`, the same for a wrong format, an unknown, expired or revoked token and a wrong secret. It says that another try may
-/// do where the issuer is being asked for the key of a user's token.
+/// `UNAUTHENTICATED`, equally for a wrong format, an unknown, expired or revoked token and a wrong secret. It
+/// suggests a retry if the issuer is being asked for the key of a user's token.
 pub async fn authenticate(app: &App, presented: &str) -> Result<Credential, Error> {
     if !BearerToken::is_access_token(presented) {
         let User { actor_id, roles, purposes, expires_at } =
@@ -389,12 +390,12 @@ pub async fn authenticate(app: &App, presented: &str) -> Result<Credential, Erro
     Ok(credential)
 }
 
-/// Whether a presented token is one that the database knows, or claims to be; others are of issuers.
+/// Whether a presented token is looked up in the database; others are verified by issuer.
 pub fn is_looked_up(presented: &str) -> bool {
     BearerToken::is_access_token(presented)
 }
 
-/// The token that is looked up by `lookup`, which is unique.
+/// The token with the unique `lookup`.
 async fn find_by_lookup(app: &App, lookup: &str) -> Result<Option<Model>, Error> {
     static TEXT: LazyLock<String> =
         LazyLock::new(|| Entity::find().filter(Column::Lookup.eq("")).build(DbBackend::Postgres).sql);
@@ -408,12 +409,12 @@ async fn find_by_lookup(app: &App, lookup: &str) -> Result<Option<Model>, Error>
     Ok(row.map(|row| Model::from_query_result(&row, "")).transpose()?)
 }
 
-/// The one answer to every credential that does not hold.
+/// The error for every invalid credential.
 pub fn unauthenticated() -> Error {
     Error::new(Code::Unauthenticated, "a valid access token is required")
 }
 
-/// Notes when a token was last used. Beside the request, which neither waits for it nor fails with it.
+/// Records the last use of a token, outside the request, which neither waits for it nor fails with it.
 async fn record_use(writer: DatabaseConnection, id: Uuid, now: DateTime<Utc>, before: DateTime<Utc>) {
     let stale = Condition::any().add(Column::LastUsedAt.is_null()).add(Column::LastUsedAt.lt(before));
     let update = Entity::update_many()

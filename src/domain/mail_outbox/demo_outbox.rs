@@ -1,13 +1,13 @@
-//! Mails that stay here, for the demo: what would have been sent, to be looked at. Room: domain/mail_outbox.
+//! Mails of the demo: kept in memory for inspection instead of being sent. Room: domain/mail_outbox.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-/// Most letters that are kept: the newest.
+/// Maximum number of stored mails: the newest.
 const MAX_MAILS: usize = 200;
 
-/// A letter as it would have been sent.
+/// A mail as it would have been sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DemoMail {
     /// The address it is for.
@@ -20,7 +20,7 @@ pub struct DemoMail {
     pub at: DateTime<Utc>,
 }
 
-/// Where letters lie, in memory alone.
+/// The mails, in memory only.
 #[derive(Clone, Default)]
 pub struct DemoOutbox(Arc<Mutex<Vec<DemoMail>>>);
 
@@ -32,13 +32,13 @@ impl DemoOutbox {
         mails.drain(..excess);
     }
 
-    /// The letters, the newest first.
+    /// The mails, newest first.
     pub fn mails(&self) -> Vec<DemoMail> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().cloned().collect()
     }
 }
 
-/// Letters hold addresses.
+/// Mails hold addresses.
 impl std::fmt::Debug for DemoOutbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Outbox(***)")

@@ -1,4 +1,5 @@
-//! Who sends a mail, and what came of it: a lease in the database, so that of several servers one sends it. Room: domain/mail_outbox.
+//! Leases of mails and their outcomes: a lease in the database ensures that only one of several servers sends a
+//! mail. Room: domain/mail_outbox.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::mail;
@@ -12,30 +13,30 @@ use crate::{
     registry::DataCategory,
 };
 
-/// How long a sender has a mail. One that fell over lets it go by then.
+/// How long a sender holds a mail; after a crash it is free again.
 const LEASE_TIME: TimeDelta = TimeDelta::minutes(5);
-/// Time until a second attempt; it doubles with every further one.
+/// Time until the second attempt; it doubles with every further one.
 const FIRST_RETRY_DELAY: TimeDelta = TimeDelta::minutes(1);
-/// Longest time between two attempts.
+/// Maximum time between two attempts.
 const MAX_RETRY_DELAY: TimeDelta = TimeDelta::hours(6);
-/// Mails looked at to find one that nobody else takes.
+/// Mails examined to find one that nobody else leases.
 const MAX_CANDIDATES: u64 = 16;
 
-/// What came of an attempt. Faults are codes of ours: what a server says may quote an address.
+/// The outcome of an attempt. Error codes are ours: what a server says may quote an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryOutcome {
     /// It was handed over.
     Sent,
     /// It is tried again later.
     Deferred(&'static str),
-    /// It will not be tried again.
+    /// It is not tried again.
     Abandoned(&'static str),
-    /// It was never to be sent.
+    /// It was not to be sent.
     NotSent(NotSentReason),
 }
 
 impl DeliveryOutcome {
-    /// The word that measures count by.
+    /// The label in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             DeliveryOutcome::Sent => "sent",
@@ -46,7 +47,7 @@ impl DeliveryOutcome {
     }
 }
 
-/// The time after `attempts` attempts until the next.
+/// The delay after `attempts` attempts.
 fn retry_delay(attempts: i32) -> TimeDelta {
     let doublings = attempts.clamp(1, 10).unsigned_abs() - 1;
     (FIRST_RETRY_DELAY * (1 << doublings)).min(MAX_RETRY_DELAY)
@@ -58,8 +59,8 @@ fn is_due(now: DateTime<Utc>) -> Condition {
     )
 }
 
-/// The next mail that is due, for this sender alone until its lease ends. That it is tried is recorded before it is: a sender that
-/// falls over after handing it over leaves a trace, and the mail is tried again.
+/// Leases the next mail that is due to this sender. The attempt is recorded before it is made: a sender that
+/// crashes after handing the mail over leaves a trace, and the mail is tried again.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -83,7 +84,7 @@ async fn lease(app: &App, row: &mail::Model) -> Result<Option<mail::Model>, Erro
     let mail = mail::Model {
         attempts,
         leased_until: Some(tx.now() + LEASE_TIME),
-        // Should this sender fall over, it is tried again by then.
+        // If this sender crashes, it is tried again by then.
         next_attempt_at: Some(tx.now() + retry_delay(attempts)),
         ..row.clone()
     };
@@ -106,7 +107,8 @@ async fn lease(app: &App, row: &mail::Model) -> Result<Option<mail::Model>, Erro
     Ok(Some(mail))
 }
 
-/// Keeps what came of the attempt at a mail that was taken, and which purposes it was about, unless somebody else has it by now.
+/// Stores the outcome of a leased mail and the purposes it was about, unless another sender has leased it
+/// meanwhile.
 ///
 /// # Errors
 /// `INTERNAL` from the database.

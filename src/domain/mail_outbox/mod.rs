@@ -1,7 +1,7 @@
-//! Mails to persons: queued in the transaction of what they are about, handed over afterwards. Room: domain/mail_outbox.
+//! Mails to persons: queued in the transaction of their cause, handed over afterwards. Room: domain/mail_outbox.
 //!
-//! A mail is a row that is written with its event or not at all. It holds the address only until it is handed over or given up,
-//! and never the link: that is made again from the id of its row when it is sent.
+//! A mail is a row, written with its cause or not at all. It holds the address only until it is handed over or
+//! given up, and never the link, which is made again from the row id when it is sent.
 
 pub mod demo_outbox;
 mod leases;
@@ -23,29 +23,29 @@ use crate::{
     crypto::{installation_keys::InstallationKeys, link_tokens},
 };
 
-/// A mail that one link is to be sent by.
+/// A mail that carries one link.
 #[derive(Clone, Debug)]
 pub struct NewMail<'a> {
     /// The link.
     pub link_id: Uuid,
     /// What it is about.
     pub kind: LinkKind,
-    /// The contact, where one is known.
+    /// The contact, if one is known.
     pub contact_id: Option<Uuid>,
     /// The address.
     pub recipient: &'a str,
     /// Key of the mailbox.
     pub address_key: &'a str,
-    /// Language; that of the pages where mails are not written in it.
+    /// Language; the default language of the pages if there are no mails in it.
     pub language: &'a str,
     /// Codes of the purposes it is about.
     pub purposes: &'a [String],
 }
 
-/// Why a mail is not sent, though it was asked for. Nobody is told.
+/// Why a requested mail is not sent. Nobody is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotSentReason {
-    /// The mailbox got one of this kind a short while ago, whose link opens what this one would.
+    /// The mailbox got one of this kind recently, whose link opens the same.
     TooSoon,
     /// The person has withdrawn, refused or objected since.
     EndedSince,
@@ -54,7 +54,7 @@ pub enum NotSentReason {
 }
 
 impl NotSentReason {
-    /// The code that the row keeps.
+    /// The code in the row.
     pub fn as_str(self) -> &'static str {
         match self {
             NotSentReason::TooSoon => "TOO_SOON",
@@ -71,7 +71,7 @@ impl NotSentReason {
     }
 }
 
-/// Why a mail that a sender has taken is not to be sent, if it is not.
+/// Why a leased mail must not be sent, if so.
 pub fn not_sent_reason(mail: &mail::Model) -> Option<NotSentReason> {
     mail.fault.as_deref().filter(|_| mail.due_at.is_none()).and_then(NotSentReason::parse)
 }
@@ -85,7 +85,7 @@ pub enum SendTime {
     Never(NotSentReason),
 }
 
-/// The time in which a mailbox gets one mail of a kind.
+/// The interval in which a mailbox gets one mail of a kind.
 fn period(pages: &PublicPages, kind: LinkKind) -> TimeDelta {
     match kind {
         LinkKind::Confirm | LinkKind::Renew => pages.mail_time(),
@@ -93,7 +93,7 @@ fn period(pages: &PublicPages, kind: LinkKind) -> TimeDelta {
     }
 }
 
-/// Mails of this kind that the mailbox got in the period until now, or will get, within a statement.
+/// Query of the mails of this kind that the mailbox got in the past interval, or will get.
 ///
 /// # Errors
 /// Keys that cannot be derived.
@@ -111,7 +111,7 @@ pub fn recent_mails(
         .filter(mail::Column::DueAt.gt(tx.now() - period(pages, kind))))
 }
 
-/// When the mailbox may have the next mail of this kind: now, or once the period since the last is over.
+/// When the mailbox may get the next mail of this kind: now, or when the interval since the last is over.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -130,7 +130,7 @@ pub async fn next_send_time(
     Ok(last.map_or(tx.now(), |last| last + period(pages, kind)))
 }
 
-/// When a mail of this kind may go to the mailbox: now, or not, where it got one in the period until now.
+/// When a mail of this kind may be sent to the mailbox: now, or never if it got one in the past interval.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -145,9 +145,9 @@ pub async fn send_time(
     Ok(if next <= tx.now() { SendTime::At(tx.now()) } else { SendTime::Never(NotSentReason::TooSoon) })
 }
 
-/// Queues a mail, which is sent when its turn has come and the clock of the senders next strikes: nobody is woken for it. One that is
-/// withheld leaves the same row without an address, and a sender takes it up and puts it away at that stroke too: neither what is done
-/// nor what is busy afterwards tells the two apart.
+/// Queues a mail, which is sent when it is due and the senders' clock next ticks: nothing wakes them. A mail that
+/// is not sent leaves the same row without an address, and a sender picks it up and closes it at that tick too:
+/// neither the work nor the load afterwards reveals the difference.
 ///
 /// # Errors
 /// `INTERNAL` from the database; transient when another transaction queues one to the same mailbox.
@@ -163,7 +163,7 @@ pub async fn queue(
         SendTime::At(at) => (Some(at), None),
         SendTime::Never(withheld) => (None, Some(withheld)),
     };
-    // Of two at once the second meets the index of periods.
+    // Of two at once, the second violates the index on intervals.
     let length = period(pages, new.kind).num_seconds().max(1);
     let period = due_at.map(|at| format!("{}:{}", new.kind.to_value(), at.timestamp() / length));
     let supported = LANGUAGES.into_iter().find(|supported| *supported == new.language);

@@ -1,4 +1,5 @@
-//! Keeps purposes and consent texts in step with the policy, so that foreign keys and history hold. Room: domain/purposes.
+//! Keeps the tables of purposes and consent texts in step with the policy, for foreign keys and history. Room:
+//! domain/purposes.
 
 use crate::{
     app::App,
@@ -15,39 +16,39 @@ use entity::{
 };
 use sea_orm::{ActiveValue::Set, EntityTrait, QueryOrder, QuerySelect, sea_query::OnConflict};
 
-/// Writes the purposes of the policy in force, groups first, with its revision, and publishes its texts; an audit entry
-/// holds both revisions. Where the tables are in step already nothing is done.
+/// Writes the purposes of the policy in force, groups first, with its revision, and publishes its texts; an audit
+/// entry holds both revisions. It does nothing if the tables are up to date.
 ///
 /// A purpose that has vanished from the policy keeps its row: consents and grounds refer to it, and what they were
-/// given for must stay known (Art. 7(1)). Nobody can act under it any more, since the policy does not know it. A published
+/// given for must stay known (Art. 7(1)). Nobody can act under it, since the policy does not know it. A published
 /// text is immutable.
 ///
 /// # Errors
-/// `CONFLICT` when a published text was changed; `INTERNAL` from the database.
+/// `CONFLICT` if a published text was changed; `INTERNAL` from the database.
 pub async fn sync(app: &App, actor: &str) -> Result<(), Error> {
     sync_tables(app, actor, &app.policy.current()).await
 }
 
-/// Why a policy is not put in force.
+/// Why a policy is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyRejected {
-    /// Its files are not valid: every fault.
+    /// Its files are invalid: all errors.
     #[error("{0}")]
     Files(#[from] PolicyErrors),
     /// It cannot be written to the tables.
     #[error("{0}")]
     Tables(#[from] Error),
-    /// Credentials name what it does not know.
+    /// Credentials use names that it does not know.
     #[error("{0}")]
     Credentials(String),
 }
 
-/// Loads another policy and puts it in force: first the tables, then the decisions, so that nothing refers to a purpose that
-/// is not there. A policy that is refused, or whose files could not be read, leaves the old one in force, and an entry that
-/// says so.
+/// Loads another policy and puts it in force: first the tables, then the decisions, so that nothing refers to a
+/// missing purpose. A policy that is rejected or unreadable leaves the old one in force, with an entry that says
+/// so.
 ///
 /// # Errors
-/// Every fault of the files, each of its own cases that does not hold, credentials that name what it does not know, a published text that was
+/// All errors of the files, its own cases that fail, credentials with unknown names, a published text that was
 /// changed, or the database.
 pub async fn reload(
     app: &App,
@@ -80,7 +81,8 @@ pub async fn reload(
     }
 }
 
-/// Writes a policy to the tables, if all who act still can: what a credential names and the policy does not know would close it.
+/// Writes a policy to the tables, if all credentials stay usable: a name that the policy does not know would lock
+/// its bearer out.
 async fn apply(app: &App, actor: &str, policy: Policy) -> Result<Policy, PolicyRejected> {
     app.issuers.check(&policy).map_err(PolicyRejected::Credentials)?;
     let unknown_tokens = access_tokens::tokens_with_unknown_names(app, &policy).await?;

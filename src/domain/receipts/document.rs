@@ -1,4 +1,4 @@
-//! A record becomes a document: JSON-LD with an inline context. Room: domain/receipts.
+//! Builds the document of a record: JSON-LD with an inline context. Room: domain/receipts.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use entity::{consent_event, consent_text, enums::ConsentStatus};
@@ -16,7 +16,7 @@ use crate::{
     registry::{CONTACT, CONTACT_POINT, DataCategory, Field, ObjectType},
 };
 
-/// An object of which absent members are left out.
+/// A JSON object without absent members.
 #[derive(Default)]
 struct Object(Map<String, Value>);
 
@@ -42,7 +42,7 @@ fn urn(id: Uuid) -> String {
     format!("urn:uuid:{id}")
 }
 
-/// Of one length, so that instants compare as text.
+/// Of fixed length, so that instants compare as text.
 fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
@@ -67,7 +67,7 @@ pub(super) fn document(
         .0
 }
 
-/// Who answers for the processing (Art. 13(1)(a)), as far as the configuration says.
+/// The controller (Art. 13(1)(a)), as far as configured.
 fn controller(pages: &PublicPages) -> Option<Value> {
     let name = pages.controller.as_deref()?;
     let party = Object::default()
@@ -144,10 +144,11 @@ fn processing(record: &ConsentRecord, policy: &Policy, pages: &PublicPages) -> V
         .build()
 }
 
-/// The kinds of personal data that anybody may read for the purpose by this consent, from what is enforced; with the fields.
+/// The kinds of personal data, with fields, that any role may read for the purpose by this consent, from the
+/// enforced decisions.
 fn personal_data(record: &ConsentRecord, policy: &Policy) -> Vec<Value> {
     let tables = policy.roles().iter().filter_map(|role| {
-        // A purpose that has vanished from the policy is one that nobody may read for.
+        // Nobody may read for a purpose that has vanished from the policy.
         policy.table(std::slice::from_ref(role), &record.purpose.code, None).ok()
     });
     let tables: Vec<_> = tables.collect();

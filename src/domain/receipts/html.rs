@@ -1,4 +1,4 @@
-//! The printable record: one page of HTML that needs nothing else. Room: domain/receipts.
+//! The printable record: one self-contained HTML page. Room: domain/receipts.
 
 use askama::Template;
 use serde_json::Value;
@@ -100,7 +100,7 @@ fn list<'d>(value: &'d Value, name: &str) -> &'d [Value] {
     value.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// An instant as people read it; that it is UTC stands with it.
+/// An instant in readable form, marked as UTC.
 fn readable_instant(instant: &str) -> String {
     instant.replacen('T', " ", 1).replacen('Z', " UTC (+00:00)", 1)
 }
@@ -109,7 +109,7 @@ fn time(value: &Value, name: &str) -> Option<String> {
     text(value, name).map(readable_instant)
 }
 
-/// The receipt `document`, made by [`super::document`], as a page to be printed, in German (`de`) or English (`en`).
+/// The receipt `document`, made by [`super::document`], as a printable page in German (`de`) or English (`en`).
 ///
 /// # Errors
 /// `BAD_USER_INPUT` for another language.
@@ -153,11 +153,11 @@ fn declaration<'d>(record: &'d Value, labels: &'d Labels) -> Declaration<'d> {
     };
     let declared = last(&["GRANTED", "CONFIRMED", "RENEWED"]).next();
     let confirmed = declared.filter(|item| text(item, "event_type") == Some("CONFIRMED"));
-    // The sign-up that was confirmed: the last before it.
+    // The confirmed sign-up: the last one before the confirmation.
     let until = confirmed.and_then(|item| text(item, "event_time"));
     let signed_up =
         confirmed.and_then(|_| last(&["REQUESTED"]).find(|item| text(item, "event_time") <= until));
-    // A confirmation need not repeat what the sign-up said.
+    // A confirmation need not repeat the details of the sign-up.
     let detail = |name: &str| {
         let own = declared.and_then(|item| text(item, name));
         own.or_else(|| signed_up.and_then(|item| text(item, name)))

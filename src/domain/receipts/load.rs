@@ -1,4 +1,4 @@
-//! What a receipt tells is read: a consent, its events and every text they refer to. Room: domain/receipts.
+//! Loads what a receipt shows: a consent, its events and every text they refer to. Room: domain/receipts.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -18,20 +18,20 @@ use crate::{
     policy::{Policy, PurposeDef},
 };
 
-/// A consent with everything that is told of it.
+/// A consent with everything that its receipt shows.
 pub(super) struct ConsentRecord {
     pub(super) consent: consent::Model,
     pub(super) purpose: purpose::Model,
-    /// What the policy in force says of the purpose, if it knows it still.
+    /// The purpose in the policy in force, if it still exists there.
     pub(super) declared: Option<Arc<PurposeDef>>,
     /// In the order in which they were recorded.
     pub(super) events: Vec<consent_event::Model>,
-    /// Every text that an event refers to, by the time of publication.
+    /// Every text that an event refers to, by time of publication.
     pub(super) texts: Vec<consent_text::Model>,
-    /// What the events say.
+    /// The projection of the events.
     pub(super) state: ProjectedConsent,
     pub(super) status: ConsentStatus,
-    /// When the person objected, where that ended what was declared before (Art. 21(2)).
+    /// When the person objected, if that ended an earlier declaration (Art. 21(2)).
     pub(super) objected_at: Option<DateTime<Utc>>,
 }
 
@@ -41,7 +41,7 @@ impl ConsentRecord {
         self.status == ConsentStatus::Granted && self.objected_at.is_none()
     }
 
-    /// The kind of the declaration that the present state rests on.
+    /// The kind of declaration that the present state rests on.
     pub(super) fn granted_by(&self) -> Option<ConsentEventKind> {
         use ConsentEventKind::{Confirmed, Granted, Renewed};
         let at = self.state.granted_at;
@@ -50,8 +50,8 @@ impl ConsentRecord {
     }
 }
 
-/// Reads a consent at the instant `now`. What can change lies in its events, which one statement reads: the state is made of
-/// them, not of the row, so that both always agree.
+/// Reads a consent at the instant `now`. Everything that can change is in its events, which one statement reads:
+/// the state is projected from them, not taken from the row, so that both always agree.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -89,8 +89,8 @@ pub(super) async fn load_record<C: ConnectionTrait>(
     }))
 }
 
-/// The latest objection to the purpose or its group, or block of the address, that was not made before the declaration; one that ended
-/// when it began never held. The row rule says the same. What is a block is told apart by the second value.
+/// The latest objection to the purpose or its group, or block of the address, not made before the declaration; one
+/// that ended when it began never had effect. The row rule applies the same condition.
 async fn latest_objection<C: ConnectionTrait>(
     connection: &C,
     consent: &consent::Model,
@@ -104,7 +104,7 @@ async fn latest_objection<C: ConnectionTrait>(
         .all(connection)
         .await?;
     let can_end_consent = |objection: &objection::Model| {
-        // A list of others stops what has no consent alone.
+        // An external list stops only what rests on no consent.
         objection.kind != StopKind::ExternalList
             && objection.channel.is_none_or(|channel| channel == consent.channel)
     };

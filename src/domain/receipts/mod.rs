@@ -1,13 +1,14 @@
-//! Consent records and receipts after ISO/IEC TS 27560:2023 in the terms of the W3C Data Privacy Vocabulary, signed. Room: domain/receipts.
+//! Consent records and receipts according to ISO/IEC TS 27560:2023 in terms of the W3C Data Privacy Vocabulary,
+//! signed. Room: domain/receipts.
 //!
-//! A receipt is a signed copy of the whole record: who declared what, to which text, when and where, and what became of it
-//! (Art. 7(1) GDPR; BGH I ZR 164/09).
+//! A receipt is a signed copy of the complete record: who declared what, to which text, when and where, and what
+//! followed (Art. 7(1) GDPR; BGH I ZR 164/09).
 //!
-//! Receipts are made of the events of a consent, not of its row, so that state and history always agree. Who asks
-//! must see the consent and read in full every coordinate a receipt tells (`registry::receipt_coordinates`); the plan
-//! checks that, `graphql` makes the document. It is canonicalised (RFC 8785), hashed and signed with a key that
-//! outlives rotations of the master key; the key's name is its RFC 7638 thumbprint, computed when verifying and not
-//! believed.
+//! Receipts are made from the events of a consent, not from its row, so that state and history always agree. The
+//! caller must see the consent and read in full every coordinate a receipt shows (`registry::receipt_coordinates`);
+//! the plan checks that, `graphql` makes the document. It is canonicalised (RFC 8785), hashed and signed with a key
+//! that survives rotations of the master key; the key's name is its RFC 7638 thumbprint, which verifiers compute
+//! and do not take from the document.
 
 mod document;
 mod html;
@@ -27,8 +28,8 @@ pub use signatures::{KEYS_PATH, PublicKey, published_keys, verify};
 
 use crate::{app::App, audit, base::error::Error};
 
-/// The receipt of a consent, signed; `None` where there is no such consent. Who asks must see the consent and may read what
-/// [`crate::registry::receipt_coordinates`] lists.
+/// The signed receipt of a consent; `None` if there is no such consent. The caller must see the consent and read
+/// what [`crate::registry::receipt_coordinates`] lists.
 ///
 /// # Errors
 /// `INTERNAL` from the database, and for keys that cannot be had.

@@ -1,4 +1,5 @@
-//! Documents are read strictly: a name that stands twice would be read in one way and signed in another. Room: domain/receipts.
+//! Parses documents strictly: with a repeated member, one value might be read and another signed. Room:
+//! domain/receipts.
 
 use std::fmt;
 
@@ -10,10 +11,10 @@ use serde_json::{Map, Number, Value};
 
 use crate::base::error::{Code, Error};
 
-/// The document in `bytes`.
+/// Parses the document in `bytes`.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` for what is no JSON, `CONFLICT` for a name that stands twice in an object.
+/// `BAD_USER_INPUT` for invalid JSON, `CONFLICT` for a repeated member name.
 pub fn parse(bytes: &[u8]) -> Result<Value, Error> {
     let parsed = serde_json::from_slice::<NoDuplicateKeys>(bytes);
     parsed.map(|NoDuplicateKeys(value)| value).map_err(|error| {

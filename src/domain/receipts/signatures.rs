@@ -1,4 +1,4 @@
-//! Receipts are signed and verified: W3C Data Integrity, cryptosuite `eddsa-jcs-2022`. Room: domain/receipts.
+//! Signs and verifies receipts: W3C Data Integrity, cryptosuite `eddsa-jcs-2022`. Room: domain/receipts.
 //!
 //! SHA-256 of the proof without its value, then SHA-256 of the document without its proof, each in the canonical form of
 //! RFC 8785; both together signed by Ed25519 (RFC 8032).
@@ -15,14 +15,14 @@ use crate::{
     crypto::installation_keys::InstallationKeys,
 };
 
-/// Where the keys are published.
+/// The path where the keys are published.
 pub const KEYS_PATH: &str = "/.well-known/zweck/keys.json";
-/// How a key is called where no address of the server is known.
+/// Prefix of a key's name if the server's address is unknown.
 const NAMELESS: &str = "urn:zweck:key:";
 const SUITE: &str = "eddsa-jcs-2022";
 const KIND: &str = "DataIntegrityProof";
 const INTENT: &str = "assertionMethod";
-/// What stands before an Ed25519 public key in a Multikey.
+/// The multicodec prefix of an Ed25519 public key in a Multikey.
 const MULTICODEC: [u8; 2] = [0xed, 0x01];
 
 /// A public key and its name.
@@ -41,7 +41,7 @@ impl PublicKey {
         Self { kid: URL_SAFE_NO_PAD.encode(Sha256::digest(members)), bytes: bytes.to_vec() }
     }
 
-    /// The key of a JSON Web Key; `None` for what is no Ed25519 key. Its name is computed, not believed.
+    /// The key of a JSON Web Key; `None` unless it is an Ed25519 key. Its name is computed, not taken from the JWK.
     fn from_jwk(jwk: &Value) -> Option<Self> {
         let is = |name: &str, word: &str| jwk.get(name).and_then(Value::as_str) == Some(word);
         if !is("kty", "OKP") || !is("crv", "Ed25519") {
@@ -61,7 +61,7 @@ fn multibase(bytes: &[u8]) -> String {
 }
 
 fn key_pair(installation_keys: &InstallationKeys) -> Result<Ed25519KeyPair, Error> {
-    Ed25519KeyPair::from_seed_unchecked(&installation_keys.signing)
+    Ed25519KeyPair::from_seed_unchecked(installation_keys.signing.expose_secret())
         .map_err(|_| Error::internal("the key of receipts"))
 }
 
@@ -69,7 +69,7 @@ fn public_key(pair: &Ed25519KeyPair) -> PublicKey {
     PublicKey::new(pair.public_key().as_ref())
 }
 
-/// The name of a key as proofs tell it: where it is published, as far as that is known.
+/// The name of a key in proofs: where it is published, as far as that is known.
 fn verification_method(pages: &PublicPages, kid: &str) -> String {
     match &pages.public_url {
         Some(url) => format!("{url}{KEYS_PATH}#{kid}"),
@@ -130,7 +130,7 @@ pub(super) fn sign(
     Ok(Value::Object(document))
 }
 
-/// What is signed.
+/// The bytes that are signed.
 fn hashes(document: &Map<String, Value>, proof: &Map<String, Value>) -> Result<Vec<u8>, Error> {
     let hash = |part: &Map<String, Value>| {
         let canonical = serde_json_canonicalizer::to_vec(part);
@@ -139,15 +139,15 @@ fn hashes(document: &Map<String, Value>, proof: &Map<String, Value>) -> Result<V
     Ok([hash(proof)?, hash(document)?].concat())
 }
 
-/// Why a receipt is not believed.
+/// The error for an invalid receipt.
 fn invalid_receipt(message: &str) -> Error {
     Error::new(Code::Conflict, message)
 }
 
-/// Who signed `document`, found among the published `keys`.
+/// Verifies `document` and returns the key that signed it, from the published `keys`.
 ///
 /// # Errors
-/// `CONFLICT` where it is not as it was signed, and for a proof that is missing or of another kind.
+/// `CONFLICT` if it was changed, and for a proof that is missing or of another kind.
 pub fn verify(document: &Value, keys: &Value) -> Result<PublicKey, Error> {
     let proof = document.get("proof").ok_or_else(|| invalid_receipt("it has no proof"))?;
     let method = proof.get("verificationMethod").and_then(Value::as_str).unwrap_or_default();
@@ -158,7 +158,7 @@ pub fn verify(document: &Value, keys: &Value) -> Result<PublicKey, Error> {
     let published = keys.get("keys").and_then(Value::as_array);
     let published = published.ok_or_else(|| invalid_receipt("the keys are no JSON Web Key Set"))?;
     let key = published.iter().filter_map(PublicKey::from_jwk).find(|key| key.kid == kid);
-    // What kind of proof it is comes first: a name of another kind may be anything.
+    // The kind of proof is checked first: a key name of another kind may be anything.
     check_kind(proof)?;
     let key = key.ok_or_else(|| invalid_receipt("it is signed with a key that is not known"))?;
     check(document, &key)?;
@@ -179,10 +179,10 @@ fn check_kind(proof: &Value) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether `document` is as it was signed with `key`.
+/// Checks that `document` is unchanged since it was signed with `key`.
 ///
 /// # Errors
-/// `CONFLICT` where it is not.
+/// `CONFLICT` if it was changed.
 pub(super) fn check(document: &Value, key: &PublicKey) -> Result<(), Error> {
     let changed = || invalid_receipt("it is not as it was signed");
     let mut document = document.as_object().ok_or_else(changed)?.clone();
@@ -194,7 +194,7 @@ pub(super) fn check(document: &Value, key: &PublicKey) -> Result<(), Error> {
     }
     let value = proof.shift_remove("proofValue").ok_or_else(changed)?;
     let encoded = value.as_str().and_then(|text| text.strip_prefix('z')).ok_or_else(changed)?;
-    // A signature has 64 bytes, 88 letters at most; longer ones are not even decoded.
+    // A signature has 64 bytes, at most 88 characters; longer ones are not even decoded.
     let signature = if encoded.len() <= 88 { bs58::decode(encoded).into_vec().ok() } else { None };
     let signature = signature.ok_or_else(changed)?;
     UnparsedPublicKey::new(&ED25519, &key.bytes)
@@ -205,13 +205,14 @@ pub(super) fn check(document: &Value, key: &PublicKey) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::secret::SecretKey;
 
     fn ring(seed: &[u8]) -> InstallationKeys {
         InstallationKeys {
-            links: [0; 32],
-            suppression: [0; 32],
-            signing: seed.try_into().unwrap(),
-            lookups: [0; 32],
+            links: [0; 32].into(),
+            suppression: [0; 32].into(),
+            signing: SecretKey::from_slice(seed).unwrap(),
+            lookups: [0; 32].into(),
         }
     }
 
@@ -344,9 +345,11 @@ mod tests {
         let mut elsewhere = signed.clone();
         elsewhere["proof"]["verificationMethod"] = format!("https://crm.example{KEYS_PATH}#{kid}").into();
         assert_eq!(verify(&elsewhere, &keys).unwrap_err().message, changed);
-        let other =
-            published_keys(&InstallationKeys { signing: [4; 32], ..installation_keys.clone() }, &pages)
-                .unwrap();
+        let other = published_keys(
+            &InstallationKeys { signing: [4; 32].into(), ..installation_keys.clone() },
+            &pages,
+        )
+        .unwrap();
         let mut lying = other.clone();
         lying["keys"][0]["kid"] = kid.into();
         assert_eq!(verify(&signed, &lying).unwrap_err().message, unknown);

@@ -1,15 +1,16 @@
-//! The words of a receipt: field names of ISO/IEC TS 27560:2023, each with its meaning in the W3C Data Privacy Vocabulary. Room: domain/receipts.
+//! The vocabulary of receipts: field names of ISO/IEC TS 27560:2023 with their meaning in the W3C Data Privacy
+//! Vocabulary. Room: domain/receipts.
 
 use entity::enums::{Channel, ConsentEventKind, ConsentStatus};
 use serde_json::{Map, Value, json};
 
 use crate::registry::DataCategory;
 
-/// Name of the structure; it changes where a reader would have to.
+/// Version of the structure; it changes when readers must change.
 pub(super) const SCHEMA_VERSION: &str = "urn:zweck:consent-receipt:1";
 /// Art. 6(1)(a).
 pub(super) const LAWFUL_BASIS: &str = "eu-gdpr:A6-1-a";
-/// The law that the purposes are declared under.
+/// The jurisdiction of the purposes.
 pub(super) const JURISDICTION: &str = "loc:EU";
 /// Withdrawal (Art. 7(3)), access, rectification, erasure, restriction, portability, objection, complaint.
 pub(super) const RIGHTS: [&str; 8] = [
@@ -74,7 +75,7 @@ const PLAIN: &[(&str, &str)] = &[
     ("assertionMethod", "sec:assertionMethod"),
 ];
 
-/// Terms whose values are things, not texts.
+/// Terms with IRIs as values.
 const LINKS: &[(&str, &str)] = &[
     ("schema_version", "dct:conformsTo"),
     ("pii_principal_id", "dpv:hasDataSubject"),
@@ -94,7 +95,7 @@ const LINKS: &[(&str, &str)] = &[
     ("verificationMethod", "sec:verificationMethod"),
 ];
 
-/// Terms whose values are instants.
+/// Terms with instants as values.
 const INSTANTS: &[(&str, &str)] = &[
     ("issued", "dct:issued"),
     ("published", "dct:available"),
@@ -107,10 +108,10 @@ const INSTANTS: &[(&str, &str)] = &[
     ("created", "dct:created"),
 ];
 
-/// Terms whose values are texts by language.
+/// Terms with texts by language as values.
 const BY_LANGUAGE: &[(&str, &str)] = &[("title", "dct:title"), ("description", "dct:description")];
 
-/// The context, whole: nothing has to be fetched to read a receipt.
+/// The complete context: nothing needs to be fetched to read a receipt.
 pub(super) fn context() -> Value {
     let mut terms = Map::new();
     let mut define = |list: &[(&str, &str)], kind: Option<(&str, &str)>| {
@@ -132,7 +133,7 @@ pub(super) fn context() -> Value {
     Value::Object(terms)
 }
 
-/// The state that an event brings about.
+/// The consent state that an event results in.
 pub(super) fn event_state(kind: ConsentEventKind) -> &'static str {
     match kind {
         ConsentEventKind::Requested => "dpv:ConsentRequested",

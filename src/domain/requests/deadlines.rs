@@ -1,10 +1,11 @@
-//! When the period of a request ends (Art. 12(3); Regulation (EEC, Euratom) No 1182/71, Art. 3). Room: domain/requests.
+//! The deadline of a privacy request (Art. 12(3); Regulation (EEC, Euratom) No 1182/71, Art. 3). Room:
+//! domain/requests.
 
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, Utc, Weekday};
 
-/// The instant at which the month after `received` has ended: midnight (UTC) after the same date of the following month,
-/// else its last day; a last day on a weekend moves to the Monday after it. Public holidays are not known here, so that a
-/// period never ends too late. `None` beyond the calendar.
+/// The end of one month after `received`: midnight (UTC) after the same date of the next month, or after its last
+/// day; a weekend moves it to the Monday after. Public holidays are unknown here, so a deadline is never too late.
+/// `None` beyond the calendar.
 pub fn due_at(received: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let last = working_day(received.date_naive().checked_add_months(Months::new(1))?)?;
     Some(last.succ_opt()?.and_time(NaiveTime::MIN).and_utc())

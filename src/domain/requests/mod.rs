@@ -1,4 +1,5 @@
-//! Data-subject requests (Art. 15 to 21): opened with their period, cancelled when the person takes them back. Room: domain/requests.
+//! Data-subject requests (Art. 15 to 21): opened with their deadline, cancelled if the person withdraws them. Room:
+//! domain/requests.
 
 mod deadlines;
 
@@ -25,18 +26,18 @@ use crate::{
     registry::PRIVACY_REQUEST,
 };
 
-/// A request that came in.
+/// A new request.
 #[derive(Clone, Debug)]
 pub struct NewRequest {
-    /// Of which contact.
+    /// The contact.
     pub contact_id: Uuid,
-    /// Which right is used.
+    /// The right that is exercised.
     pub kind: RequestKind,
-    /// When it was received; now otherwise.
+    /// When it was received; now by default.
     pub received_at: Option<DateTime<Utc>>,
     /// The purpose it is about.
     pub purpose: Option<String>,
-    /// What is to be noted.
+    /// A note.
     pub note: Option<String>,
 }
 
@@ -44,7 +45,7 @@ impl NewRequest {
     /// The request that an `OpenRequestInput` describes.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT`; the schema has refused such an input already.
+    /// `BAD_USER_INPUT`; the schema has already ruled it out.
     pub fn from_input(input: &Input) -> Result<Self, Error> {
         Ok(Self {
             contact_id: input.require_id("contactId")?,
@@ -56,7 +57,8 @@ impl NewRequest {
     }
 }
 
-/// Opens a request; its period runs from the receipt (Art. 12(3)). An objection to advertising counts from the next read on.
+/// Opens a request; its deadline counts from the receipt (Art. 12(3)). An objection to advertising takes effect
+/// with the next read.
 ///
 /// # Errors
 /// `NOT_FOUND`; `BAD_USER_INPUT` for a receipt in the future and an unknown purpose.
@@ -76,7 +78,8 @@ pub async fn open(tx: &mut Transaction, actor: &Actor, new: &NewRequest) -> Resu
         let message = "requests about other purposes may not be opened for this purpose";
         return Err(Error::new(Code::Forbidden, message).with_input_path("input.purpose"));
     }
-    // An objection to advertising ends it at once (Art. 21(3)); all else about the request may take its time.
+    // An objection to advertising ends it at once (Art. 21(3)); everything else about the request may take its
+    // time.
     let ends = new.purpose.as_ref().filter(|code| {
         new.kind == RequestKind::Objection && suppressions::is_advertising(&actor.policy, code)
     });
@@ -120,7 +123,7 @@ pub async fn open(tx: &mut Transaction, actor: &Actor, new: &NewRequest) -> Resu
     Ok(model.id)
 }
 
-/// Cancels a request that the person takes back. One that is cancelled already is no change.
+/// Cancels a request that the person withdraws. A cancelled one is not changed.
 ///
 /// # Errors
 /// `NOT_FOUND`; `CONFLICT` for a request that was answered.

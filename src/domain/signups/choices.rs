@@ -1,13 +1,13 @@
-//! What a person signs up to. Room: domain/signups.
+//! The choices of a sign-up. Room: domain/signups.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// What a person signs up to, with the evidence of it.
+/// A sign-up with its evidence.
 #[derive(Clone, Debug)]
 pub struct SignUp {
-    /// The contact, where it is asked for one that is known.
+    /// The contact, if the sign-up is for a known one.
     pub contact_id: Option<Uuid>,
     /// E-mail address.
     pub address: String,
@@ -17,9 +17,9 @@ pub struct SignUp {
     pub family_name: Option<String>,
     /// Language of the texts and of the mail.
     pub language: String,
-    /// The form it was made by.
+    /// The form it was made with.
     pub source: String,
-    /// What is consented to.
+    /// The consents.
     pub choices: Vec<Choice>,
     /// Version of the privacy notice shown.
     pub notice_version: Option<String>,
@@ -27,16 +27,16 @@ pub struct SignUp {
     pub signed_up_at: DateTime<Utc>,
 }
 
-/// One purpose that is consented to.
+/// A purpose consented to.
 #[derive(Clone, Debug)]
 pub struct Choice {
     /// Code of the purpose.
     pub purpose: String,
-    /// Version of the text; the current one otherwise.
+    /// Version of the text; the current one by default.
     pub text_version: Option<String>,
 }
 
-/// A choice as it is kept until it is confirmed.
+/// A choice as stored until it is confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct StoredChoice {
     pub(super) purpose: String,

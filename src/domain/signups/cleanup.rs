@@ -1,4 +1,4 @@
-//! What is kept for a while only: sign-ups that nobody confirmed, links that have ended. Room: domain/signups.
+//! Deletes what is stored only for a while: unconfirmed sign-ups and expired links. Room: domain/signups.
 
 use entity::{enums::LinkKind, link, mail, sign_up, subject_key};
 use sea_orm::{
@@ -19,11 +19,11 @@ const BATCH_SIZE: u64 = 500;
 /// Ids in one statement.
 const MAX_BIND_VALUES: usize = 500;
 
-/// Deletes sign-ups that were not confirmed in time and fresh links that have ended, each with its mails, and the address of other
-/// links that have ended. Gives the number of sign-ups. One that cannot be deleted holds up no other.
+/// Deletes unconfirmed sign-ups and expired magic links with their mails, and the addresses of other expired links.
+/// Returns the number of sign-ups. One that cannot be deleted delays no other.
 ///
 /// # Errors
-/// `INTERNAL` from the database, or where a row was passed over; what was deleted before that stays so.
+/// `INTERNAL` from the database, or if a row was skipped; earlier deletions are kept.
 pub async fn delete_expired(app: &App) -> Result<u64, Error> {
     let sign_ups = delete_in_batches(app, Expired::SignUps).await;
     let links =
@@ -32,7 +32,7 @@ pub async fn delete_expired(app: &App) -> Result<u64, Error> {
     sign_ups
 }
 
-/// What is over by time.
+/// What has expired.
 #[derive(Clone, Copy)]
 enum Expired {
     SignUps,
@@ -40,7 +40,7 @@ enum Expired {
     Addresses,
 }
 
-/// Ends what is due, a batch in each transaction; one by one where a batch fails.
+/// Deletes what has expired, one batch per transaction; one by one if a batch fails.
 async fn delete_in_batches(app: &App, expired: Expired) -> Result<u64, Error> {
     let (mut deleted, mut failures, mut skipped) = (0, RowFailures::default(), Vec::new());
     loop {
@@ -67,7 +67,7 @@ async fn delete_in_batches(app: &App, expired: Expired) -> Result<u64, Error> {
 }
 
 impl Expired {
-    /// The ids of a batch, without those that were passed over.
+    /// The ids of a batch, without the skipped ones.
     async fn ids(self, app: &App, skipped: &[Uuid]) -> Result<Vec<Uuid>, Error> {
         let skipped = skipped.iter().copied();
         let ids = match self {
@@ -106,7 +106,7 @@ async fn begin(app: &App) -> Result<Transaction, Error> {
     audit::begin(app, Author::command(app, "server", None)).await
 }
 
-/// Commits with an entry that tells a number and no value.
+/// Commits with an entry that holds a number and no value.
 async fn commit(
     mut tx: Transaction,
     action: &'static str,
@@ -120,7 +120,7 @@ async fn commit(
     Ok(number as u64)
 }
 
-/// Sign-ups whose time is over.
+/// Expired sign-ups.
 fn expired_sign_ups(app: &App) -> Select<sign_up::Entity> {
     let open = Query::select()
         .expr(Expr::val(1))
@@ -134,13 +134,13 @@ fn expired_sign_ups(app: &App) -> Select<sign_up::Entity> {
         .select_only()
         .column(sign_up::Column::Id)
         .filter(sign_up::Column::CreatedAt.lte(app.now() - app.pages.unconfirmed_time()))
-        // One whose mail waits for its turn, or was sent late, is there until its link has ended.
+        // A sign-up whose mail is waiting, or was sent late, stays until its link has expired.
         .filter(Expr::exists(open).not())
         .order_by_asc(sign_up::Column::CreatedAt)
         .limit(BATCH_SIZE)
 }
 
-/// Links whose time is over.
+/// Expired links.
 fn expired_links(app: &App) -> Select<link::Entity> {
     let all = link::Entity::find().select_only().column(link::Column::Id);
     all.filter(link::Column::ExpiresAt.lte(app.now())).limit(BATCH_SIZE)
@@ -169,8 +169,8 @@ async fn delete_sign_ups(app: &App, ids: &[Uuid]) -> Result<u64, Error> {
     commit(tx, "deleteSignUps", "SignUp", ids.len()).await
 }
 
-/// Deletes sign-ups that are done with, since `used` was answered, and links to them that nobody was sent. What was sent stays as
-/// evidence, and opens nothing any more.
+/// Deletes sign-ups that were answered by `used`, and their links that were never sent. Sent links stay as evidence
+/// and open nothing.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -207,7 +207,7 @@ pub(super) async fn delete_answered(tx: &Transaction, used: &link::Model, ids: &
     Ok(())
 }
 
-/// Deletes links with their mails. What entries say of them cannot be read any more either.
+/// Deletes links with their mails, and the keys of entries about them.
 async fn delete_links(tx: &Transaction, links: &[Uuid]) -> Result<(), Error> {
     let ids = || links.iter().copied();
     let mails: Vec<Uuid> = mail::Entity::find()
@@ -231,7 +231,7 @@ async fn destroy_keys(tx: &Transaction, subjects: &[Uuid]) -> Result<(), Error> 
     Ok(())
 }
 
-/// Links that confirm or renew stay, as what their mails were about; the address goes.
+/// Confirmation and renewal links stay, as evidence of their mails; the address is cleared.
 async fn clear_addresses(app: &App, ids: &[Uuid]) -> Result<u64, Error> {
     let tx = begin(app).await?;
     link::Entity::update_many()

@@ -1,4 +1,4 @@
-//! The person's own answer by a mailed link: a sign-up confirmed, or a consent renewed; once. Room: domain/signups.
+//! Confirms sign-ups and renewals by the person's own answer to a mailed link; once. Room: domain/signups.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ use crate::{
     registry::{CONTACT, DataCategory},
 };
 
-/// What the link `token` asks; none for one that is unknown, used or has ended alike.
+/// What the link `token` asks for; `None` equally for an unknown, used or expired one.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -44,7 +44,7 @@ pub async fn pending(app: &App, token: &str) -> Result<Option<Pending>, Error> {
     }
 }
 
-/// Codes of the purposes that the link asks about now; none where it would open nothing, so that no mail is to lead to it.
+/// Codes of the purposes that the link asks about now; empty if it would open nothing, so that no mail leads to it.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -86,7 +86,7 @@ async fn pending_for_link(app: &App, link: &link::Model) -> Result<Option<Pendin
     Ok(Some(pending).filter(|pending| !pending.offers.is_empty()))
 }
 
-/// What waits with its texts.
+/// The pending declarations with their texts.
 async fn offers<C: ConnectionTrait>(
     connection: &C,
     pending_sign_ups: &[PendingSignUp],
@@ -112,8 +112,8 @@ async fn offers<C: ConnectionTrait>(
     Ok(offers)
 }
 
-/// Confirms or renews everything that the link `token` asks, in the name of the person whose link it is, and gives the contact: once.
-/// None for a link that is unknown, used or has ended alike.
+/// Confirms or renews everything that the link `token` asks for, in the name of the person, and returns the
+/// contact: once. `None` equally for an unknown, used or expired link.
 ///
 /// # Errors
 /// `INTERNAL` from the database; `AUDIT_UNAVAILABLE`.
@@ -124,8 +124,8 @@ pub async fn confirm(app: &App, token: &str, request_id: &str) -> Result<Option<
     })
 }
 
-/// Confirms or renews of what the link asks that which was shown, if it still waits just so: nobody declares what was not read. What
-/// else waits goes on to wait for the same link.
+/// Confirms or renews what was shown, if exactly that is still pending: nobody declares what they have not read.
+/// Everything else stays pending for the same link.
 ///
 /// # Errors
 /// As [`confirm`].
@@ -135,7 +135,7 @@ pub async fn confirm_if_shown(
     shown: ShownOffers<'_>,
     request_id: &str,
 ) -> Result<LinkOutcome, Error> {
-    // What is no link opens no transaction.
+    // Other tokens open no transaction.
     if find_usable(&app.db.reader, token, app.now()).await?.is_none() {
         return Ok(LinkOutcome::Closed);
     }
@@ -153,7 +153,7 @@ async fn confirm_once(
         ..Author::command(app, "page", Some(&app.pages.purpose))
     };
     let mut tx = audit::begin(app, author).await?;
-    // Whose link it is decides what is locked first; it is looked at again behind the locks.
+    // The link's owner determines the first lock; it is checked again under the locks.
     let Some(link) = find_usable(tx.connection(), token, tx.now()).await? else {
         return Ok(LinkOutcome::Closed);
     };
@@ -176,20 +176,20 @@ async fn sign_up_of<C: ConnectionTrait>(
     Ok(sign_up::Entity::find_by_id(id).one(connection).await?)
 }
 
-/// What a link to confirm comes to, decided behind its locks.
+/// A confirmation link, read under its locks.
 struct LockedSignUp {
     id: Uuid,
     actor: Actor,
     link: link::Model,
     /// The sign-up that the link was mailed for.
     own: sign_up::Model,
-    /// The contact, locked; none where there is none yet.
+    /// The locked contact; `None` if it is yet to be created.
     contact: Option<contact::Model>,
     pending_sign_ups: Vec<PendingSignUp>,
 }
 
-/// Takes the locks, mailbox before contact before link before sign-ups, and decides behind them everything that they protect: whether the link is open,
-/// whose it is, what waits, and what was ended since. None where nothing is left to be confirmed.
+/// Takes the locks - mailbox, contact, link, sign-ups, in this order - and reads everything they protect: whether
+/// the link is open, whose it is, what is pending, and what was ended since. `None` if nothing is left to confirm.
 async fn lock_sign_up(
     tx: &mut Transaction,
     app: &App,
@@ -197,8 +197,8 @@ async fn lock_sign_up(
     request_id: &str,
 ) -> Result<Option<LockedSignUp>, Error> {
     let Some(own) = sign_up_of(tx.connection(), link).await? else { return Ok(None) };
-    // First of all the mailbox: a no about it comes before or after, and of two who confirm for one new mailbox the second finds the
-    // contact that the first has made.
+    // The mailbox first: an opt-out about it comes before or after, and of two confirmations for one new mailbox
+    // the second finds the contact that the first has created.
     let mailboxes = app.reader.emails(&own.address).identities;
     tx.lock_identities(mailboxes.iter().map(Identity::lock), audit::LockMode::Exclusive).await?;
     let existing_id = owner(tx, &own).await?;
@@ -208,11 +208,11 @@ async fn lock_sign_up(
         Some(id) => {
             let Some(contact) = lock_contact(tx, &actor, id).await? else { return Ok(None) };
             if contact.email_key.as_ref() != Some(&own.address_key) {
-                // The address became another until the lock was had.
+                // The address changed before the lock was granted.
                 return Ok(None);
             }
             if owner(tx, &own).await? != Some(id) {
-                // Its name did: the next attempt finds whose it is.
+                // The name changed: the next attempt finds the owner.
                 return Err(Error::retry());
             }
             Some(contact)
@@ -232,8 +232,8 @@ async fn lock_sign_up(
         .filter(|locked_sign_up| !locked_sign_up.pending_sign_ups.is_empty()))
 }
 
-/// Makes consents of what the person signed up to. What was withdrawn or objected to since the sign-up counts no more: this is the
-/// newer declaration.
+/// Records the consents that the person signed up for. Earlier withdrawals and objections no longer count: this is
+/// the newer declaration.
 async fn confirm_sign_up(
     tx: &mut Transaction,
     app: &App,
@@ -280,7 +280,7 @@ async fn confirm_sign_up(
     Ok(LinkOutcome::Done(id))
 }
 
-/// The sign-ups that the person means; none where what it has seen is not what waits.
+/// The sign-ups that the person has confirmed; `None` if the pending ones are not those that were shown.
 async fn selected_sign_ups<C: ConnectionTrait>(
     connection: &C,
     pending_sign_ups: &[PendingSignUp],
@@ -329,7 +329,7 @@ async fn create_contact(tx: &mut Transaction, id: Uuid, sign_up: &sign_up::Model
     operations::create_contact_of_sign_up(tx, id, &values, &source).await
 }
 
-/// Deletes what was confirmed: all of it stands in the events now. What was signed up to besides goes on to wait for the same link.
+/// Deletes confirmed sign-ups, which the events now contain. Others stay pending for the same link.
 async fn delete_confirmed(
     tx: &mut Transaction,
     (link, own): (&link::Model, &sign_up::Model),

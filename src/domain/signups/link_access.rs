@@ -1,4 +1,5 @@
-//! Links by which persons answer: found, held, closed, and in whose name they act. Room: domain/signups.
+//! Access by mailed links: finding, locking and closing a link, and the actor on whose behalf it acts. Room:
+//! domain/signups.
 
 use chrono::{DateTime, Utc};
 use entity::{contact, enums::LinkKind, link, mail};
@@ -14,18 +15,18 @@ use crate::{
     domain::contacts,
 };
 
-/// What came of an answer.
+/// The outcome of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkOutcome {
-    /// It is declared, by this contact.
+    /// It was declared, by this contact.
     Done(Uuid),
-    /// What waits is not what was shown: nothing was done.
+    /// The pending declarations differ from those that were shown: nothing was done.
     Changed,
-    /// The link is unknown, used or has ended.
+    /// The link is unknown, used or expired.
     Closed,
 }
 
-/// Notes that the link was used, and by whom.
+/// Marks the link as used by a contact.
 pub(super) async fn mark_used(tx: &Transaction, link: &link::Model, contact: Uuid) -> Result<(), Error> {
     link::Entity::update_many()
         .col_expr(link::Column::UsedAt, Expr::value(tx.now()))
@@ -52,13 +53,13 @@ pub(super) async fn find_usable<C: ConnectionTrait>(
     Ok(row.one(connection).await?.filter(|link| is_open(link, now)))
 }
 
-/// The link, locked, if it is open still: of several who come at once one finds it so.
+/// Locks the link, if it is still open: of several concurrent requests only one finds it so.
 pub(super) async fn lock_if_open(tx: &Transaction, link: &link::Model) -> Result<Option<link::Model>, Error> {
     let row = link::Entity::find_by_id(link.id).lock_exclusive().one(tx.connection()).await?;
     Ok(row.filter(|link| is_open(link, tx.now())))
 }
 
-/// Who acts once it is known whose link it is.
+/// The actor, once it is known whose link it is.
 pub(super) fn act_as(
     tx: &mut Transaction,
     app: &App,
@@ -71,7 +72,7 @@ pub(super) fn act_as(
     Ok(actor)
 }
 
-/// The contact, locked, if it exists for itself.
+/// Locks the contact, if it is visible to itself.
 pub(super) async fn lock_contact(
     tx: &Transaction,
     actor: &Actor,

@@ -1,4 +1,5 @@
-//! Fresh links: whoever reads a mailbox is mailed one that opens for a short time what is kept. Room: domain/signups.
+//! Magic links: whoever reads a mailbox is mailed a link that opens the stored data for a short time. Room:
+//! domain/signups.
 
 use entity::{contact, enums::LinkKind};
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -14,10 +15,10 @@ use crate::{
     registry::DataCategory,
 };
 
-/// Sends a fresh link to `address` if it is that of a contact; nothing tells whether it is.
+/// Sends a magic link to `address` if a contact has it; nothing reveals whether one does.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` for what is no address; `INTERNAL` from the database.
+/// `BAD_USER_INPUT` for an invalid address; `INTERNAL` from the database.
 pub async fn send_magic_link(
     app: &App,
     address: &str,
@@ -29,7 +30,7 @@ pub async fn send_magic_link(
     audit::with_retry(|| send(app, recipient(), Some(language), request_id)).await
 }
 
-/// Sends a fresh link to the contact's own address, in its own language where none is asked for.
+/// Sends a magic link to the contact's own address, in the contact's language by default.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -42,7 +43,7 @@ pub async fn send_magic_link_to_contact(
     audit::with_retry(|| send(app, Recipient::Contact(contact), language, request_id)).await
 }
 
-/// Who is asked for.
+/// Whom the link is for.
 enum Recipient<'a> {
     Address(&'a str),
     Contact(Uuid),
@@ -65,7 +66,7 @@ async fn send(
     };
     let found = found.order_by_asc(contact::Column::CreatedAt).order_by_asc(contact::Column::Id).limit(1);
     let found = found.one(tx.connection()).await?;
-    // Nothing is kept of an address that nobody has.
+    // Nothing is stored about an address that nobody has.
     let (recipient, key, own_language) = match &found {
         Some(contact) => {
             (contact.email.as_deref(), contact.email_key.as_deref(), contact.language.as_deref())
@@ -74,7 +75,7 @@ async fn send(
     };
     let (recipient, key) = (recipient.unwrap_or_default(), key.unwrap_or_default());
     let contact_id = found.as_ref().map(|contact| contact.id);
-    // Of a mailbox of several records the link is nobody's: it opens one once it is known who holds it.
+    // For a mailbox of several records the link belongs to none: it opens one once it is known whose it is.
     let is_shared = mailboxes::is_shared(tx.connection(), key, contact_id).await?;
     let contact_id = contact_id.filter(|_| !is_shared);
     let installation_keys = tx.installation_keys().await?;
@@ -90,7 +91,7 @@ async fn send(
         language: language.or(own_language).unwrap_or(&app.pages.language),
         purposes: &[],
     };
-    // Asked of nobody too: the same is done whoever it is.
+    // Done for unknown addresses too, so that both cases take the same steps.
     let send_time = mail_outbox::send_time(&tx, &app.pages, &installation_keys, key, LinkKind::Fresh).await?;
     let send_time = if key.is_empty() { SendTime::Never(NotSentReason::Nobody) } else { send_time };
     mail_outbox::queue(&mut tx, &app.pages, &installation_keys, &mail, send_time).await?;
@@ -100,7 +101,8 @@ async fn send(
         serde_json::Value::Null,
         ends.to_rfc3339().into(),
     );
-    // Of the link alone, which names the contact: what is sealed for a person takes other statements than for nobody.
+    // The entry is about the link only, which names the contact: sealing for a person takes other statements than
+    // for nobody.
     tx.record(Entry {
         action: "askFreshLink",
         entity_type: "Link",

@@ -1,5 +1,5 @@
-//! What a fresh link opens: it proves a mailbox and no person. A record opens where the mailbox is that of one alone, or once the
-//! person has told something that it knows. Room: domain/signups.
+//! What a magic link opens: it proves a mailbox, not a person. A record opens if the mailbox belongs to it alone,
+//! or once the person has given something that only the person knows. Room: domain/signups.
 
 use entity::{
     contact,
@@ -23,30 +23,30 @@ use crate::{
     registry::DataCategory,
 };
 
-/// How often something wrong may be told by one link.
+/// Maximum number of wrong answers per link.
 const MAX_TRIES: i32 = 5;
-/// Fewest letters and digits that count: what is shorter is guessed.
+/// Minimum number of letters and digits of an answer: shorter ones can be guessed.
 const MIN_VALUE_CHARS: usize = 4;
-/// Most records that something is declared for by an address.
+/// Maximum number of records that a declaration by address covers.
 const MAX_RECORDS: u64 = 100;
 
-/// What a fresh link opens.
+/// What a magic link opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MagicLinkTarget {
     /// The record of this contact.
     Record(Uuid),
-    /// The mailbox of several.
+    /// A mailbox of several records.
     Mailbox(SharedMailbox),
 }
 
-/// A mailbox of several records, as whoever reads it may know it.
+/// A mailbox of several records, as its reader may know it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SharedMailbox {
     /// The link.
     pub link: Uuid,
     /// Key of the mailbox.
     pub key: String,
-    /// Whether a record may still be opened by the link.
+    /// Whether the link may still open a record.
     pub can_open_record: bool,
 }
 
@@ -56,18 +56,19 @@ impl std::fmt::Debug for SharedMailbox {
     }
 }
 
-/// What came of what the person told.
+/// The outcome of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordAttempt {
-    /// It is that of one record, which the link opens from now on.
+    /// It matches one record, which the link opens from now on.
     Opened,
-    /// It is that of none, or of more than one.
+    /// It matches no record, or more than one.
     Wrong,
-    /// By this link nothing is opened any more.
+    /// The link opens no record any more.
     Closed,
 }
 
-/// What the fresh link `token` opens, until it ends or the address becomes another; none for one that is unknown or has ended alike.
+/// What the magic link `token` opens, until it expires or the address changes; `None` equally for an unknown and an
+/// expired one.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -82,7 +83,7 @@ pub async fn open_magic_link(app: &App, token: &str) -> Result<Option<MagicLinkT
     if !is_primary_mailbox(db, &link.address_key, link.contact_id).await? {
         return Ok(None);
     }
-    // One that was mailed to several asks, though the others may be gone since: whoever has it may be one of these.
+    // A link mailed to several persons asks, even if the others are gone since: its holder may be one of these.
     Ok(Some(match link.contact_id {
         Some(only) if !is_shared(db, &link.address_key, Some(only)).await? => MagicLinkTarget::Record(only),
         _ => MagicLinkTarget::Mailbox(SharedMailbox {
@@ -105,11 +106,11 @@ async fn find_usable<C: ConnectionTrait>(
         .filter(link::Column::TokenHash.eq(link_tokens::hash(token)))
         .filter(link::Column::Kind.eq(LinkKind::Fresh))
         .filter(link::Column::ExpiresAt.gt(app.now()));
-    // A link that nobody was sent belongs to no mailbox.
+    // A link that was sent to nobody belongs to no mailbox.
     Ok(row.one(connection).await?.filter(|link| !link.address_key.is_empty()))
 }
 
-/// Whether the mailbox is the primary one of a contact whose person may see what is kept: of `contact`, or of anybody.
+/// Whether the mailbox is the primary address of a visible contact: of `contact`, or of any.
 async fn is_primary_mailbox<C: ConnectionTrait>(
     connection: &C,
     key: &str,
@@ -123,7 +124,8 @@ async fn is_primary_mailbox<C: ConnectionTrait>(
     Ok(rows.limit(1).into_tuple::<Uuid>().one(connection).await?.is_some())
 }
 
-/// Whether anybody but `contact` has the mailbox, as the primary or a further one. The same statement runs whoever it is.
+/// Whether another contact than `contact` has the mailbox, as primary or further address. The same statement runs
+/// in all cases.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -141,8 +143,8 @@ pub(super) async fn is_shared<C: ConnectionTrait>(
     Ok(others.limit(1).into_tuple::<Uuid>().one(connection).await?.is_some())
 }
 
-/// Contacts that a declaration by the mailbox may be one of: those that have it as the primary one. None where they are more than
-/// what is declared for one person.
+/// The contacts that a declaration by the mailbox may concern: those that have it as primary address. Empty if
+/// there are more than one person can have.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -158,9 +160,9 @@ pub async fn records_of_mailbox(app: &App, mailbox: &SharedMailbox) -> Result<Ve
     Ok(if ids.len() as u64 > MAX_RECORDS { Vec::new() } else { ids })
 }
 
-/// Opens the one record of the mailbox of the link `token` that `text` is the customer number or the postal code of, for this link
-/// alone. What is wrong is counted in the database, so that all servers know it; that it is of several looks the same. Nothing to
-/// be compared is no try: `None`.
+/// Opens, for this link only, the one record of its mailbox whose customer number or postal code is `text`. Wrong
+/// answers are counted in the database, so that all servers know them; an ambiguous answer looks the same. An empty
+/// answer is not counted: `None`.
 ///
 /// # Errors
 /// `INTERNAL` from the database; `AUDIT_UNAVAILABLE`.
@@ -186,7 +188,7 @@ async fn try_open(app: &App, token: &str, answer: &str, request_id: &str) -> Res
     let Some(link) = find_usable(app, tx.connection(), token).await? else {
         return Ok(RecordAttempt::Closed);
     };
-    // Contacts are locked before links: whose record it is, is looked for first, and again behind the locks.
+    // Contacts are locked before links: the record is looked up first, and again under the locks.
     let found = matching_contact(tx.connection(), &link, answer).await?;
     if let Some(id) = found {
         let actor = link_access::act_as(&mut tx, app, id, request_id)?;
@@ -220,7 +222,7 @@ async fn try_open(app: &App, token: &str, answer: &str, request_id: &str) -> Res
     Ok(if found.is_some() { RecordAttempt::Opened } else { RecordAttempt::Wrong })
 }
 
-/// Records that a record was opened, or that something wrong was told; never what.
+/// Records that a record was opened or that a wrong answer was given; never the answer.
 async fn record(tx: &mut Transaction, link: &link::Model, found: Option<Uuid>) -> Result<(), Error> {
     let (action, changes) = match found {
         Some(_) => (
@@ -236,8 +238,8 @@ async fn record(tx: &mut Transaction, link: &link::Model, found: Option<Uuid>) -
         .await
 }
 
-/// The one contact of the mailbox whose customer number or postal code `answer` is; none where it is nobody's, or that of several.
-/// Each is compared to the end, whatever the others say.
+/// The one contact of the mailbox whose customer number or postal code is `answer`; `None` if there is none, or
+/// several. Every value is compared, whatever the others say.
 async fn matching_contact<C: ConnectionTrait>(
     connection: &C,
     link: &link::Model,
@@ -257,7 +259,7 @@ async fn matching_contact<C: ConnectionTrait>(
     let expected = link_tokens::hash(answer);
     let (mut found, mut ambiguous) = (Uuid::nil(), Choice::from(0));
     for (id, value) in codes.iter().chain(&numbers) {
-        // Sources without numbers of their own name persons by the address, which whoever has the link knows.
+        // Sources without own numbers identify persons by the address, which the link's holder knows.
         let value = value.as_deref().filter(|value| !value.contains('@')).map(normalised).unwrap_or_default();
         let counts = Choice::from(u8::from(value.chars().count() >= MIN_VALUE_CHARS));
         let same = counts & link_tokens::hash(&value).as_bytes().ct_eq(expected.as_bytes());
@@ -269,7 +271,7 @@ async fn matching_contact<C: ConnectionTrait>(
     Ok(Some(found).filter(|id| !id.is_nil() && !bool::from(ambiguous)))
 }
 
-/// What is compared: letters and digits, whatever their case and what stands between them.
+/// The compared form: letters and digits, regardless of case and separators.
 fn normalised(text: &str) -> String {
     fold(text).chars().filter(|letter| letter.is_alphanumeric()).collect()
 }

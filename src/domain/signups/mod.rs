@@ -1,18 +1,19 @@
-//! Sign-ups: what a person asks for becomes a consent once the person confirms it by a mailed link. Room: domain/signups.
+//! Sign-ups: a requested consent takes effect once the person confirms it by a mailed link (double opt-in). Room:
+//! domain/signups.
 //!
-//! A sign-up is done the same way whether the address is known or not, and says nothing of it. Until it is confirmed nothing is
-//! written of the person but the sign-up itself, which is deleted after a while.
+//! A sign-up is processed in the same way whether or not the address is known, and reveals nothing about it. Until
+//! it is confirmed, nothing is stored about the person but the sign-up itself, which is deleted after a while.
 //!
-//! A sign-up, its link and its mail are written in one transaction, by the same statements whatever is known; what must
-//! not be sent is written as given up. A link to confirm opens every sign-up of its mailbox
-//! that waits (`domain/signups/waiting.rs`): one that comes while it is open joins it, one that comes after it was
-//! used gets a mail when the time of the last is over. What was shown goes along with the answer as a mark, so that
-//! nobody declares what was not read. Of a link the hash alone is kept: the token is made again from the id of its
-//! row when the mail is sent. Senders follow the clock and are woken by nobody, so that what follows a request tells
-//! nothing. A sender leases a mail by one conditional update and records the attempt before it makes it; after a
-//! crash the lease ends and the same mail goes again, with the same Message-ID. The person's answer locks contact,
-//! link and sign-ups, in this order, and decides behind the locks; it counts once, and is written in the person's
-//! name (`subject:<contact>`). Background work (`jobs`) may be repeated and may run on several servers.
+//! A sign-up, its link and its mail are written in one transaction, by the same statements whatever is known; a
+//! mail that must not be sent is stored as given up. A confirmation link opens every pending sign-up of its mailbox
+//! (`domain/signups/pending_sign_ups.rs`): one made while the link is open joins it; one made after it was used
+//! gets a mail once the mail interval is over. The answer carries a mark of what was shown, so that nobody declares
+//! what they have not read. Only the hash of a link is stored: its token is made again from the row id when the
+//! mail is sent. Senders follow the clock and nothing wakes them, so that the work after a request reveals nothing.
+//! A sender leases a mail by a conditional update and records the attempt before it makes it; after a crash the
+//! lease ends and the same mail is sent again, with the same Message-ID. The person's answer locks contact, link
+//! and sign-ups, in this order, and decides under the locks; it counts once, and is written in the person's name
+//! (`subject:<contact>`). Background work (`jobs`) may be repeated and may run on several servers.
 
 mod choices;
 mod cleanup;
@@ -55,18 +56,18 @@ use crate::{
 };
 use choices::StoredChoice;
 
-/// Keeps a sign-up and queues the mail by which the person confirms it. It says nothing about whether the address is known, or has
-/// withdrawn or objected since: no mail is sent then. Where the mailbox got one a short while ago, the link of that one opens this
-/// sign-up too, or its mail goes later: see `waiting::turn`.
+/// Stores a sign-up and queues the mail by which the person confirms it. The outcome reveals nothing about whether
+/// the address is known, or has withdrawn or objected since: then no mail is sent. If the mailbox got one recently,
+/// that link opens this sign-up too, or the mail goes later: see `pending_sign_ups::schedule`.
 ///
 /// # Errors
-/// `CONFLICT` where no mails are sent, and of a known contact where it has withdrawn or objected since; `BAD_USER_INPUT` with the
-/// place of what cannot be.
+/// `CONFLICT` if mails are disabled, and for a known contact that has withdrawn or objected since; `BAD_USER_INPUT`
+/// with the path of the invalid value.
 pub async fn sign_up(tx: &mut Transaction, app: &App, new: &SignUp) -> Result<(), Error> {
     write(tx, app, new, "signUp").await.map(|_| ())
 }
 
-/// The same, recorded as `action`; gives the texts that were declared to.
+/// As [`sign_up`], recorded as `action`; returns the accepted texts.
 async fn write(
     tx: &mut Transaction,
     app: &App,
@@ -145,7 +146,7 @@ async fn write(
     Ok(checked.choices)
 }
 
-/// What a link leads to.
+/// The target of a link.
 struct Link {
     kind: LinkKind,
     sign_up_id: Option<Uuid>,
@@ -160,7 +161,7 @@ impl Link {
     }
 }
 
-/// Makes a link for a mailbox, of which only the hash of its token is kept.
+/// Creates a link for a mailbox; only the hash of its token is stored.
 async fn make_link(
     tx: &mut Transaction,
     installation_keys: &InstallationKeys,

@@ -1,4 +1,4 @@
-//! What a mailed link asks of the person, and how an answer tells that it was read. Room: domain/signups.
+//! The declarations that a mailed link offers, and the mark that proves that they were read. Room: domain/signups.
 
 use chrono::{DateTime, Utc};
 use entity::enums::LinkKind;
@@ -6,10 +6,10 @@ use uuid::Uuid;
 
 use crate::crypto::link_tokens;
 
-/// One declaration that a link asks for, with the evidence of how it came to be asked.
+/// A declaration that a link asks for, with the evidence of how it came to be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// The sign-up it belongs to, or the consent to be renewed: what belongs together was chosen together.
+    /// The sign-up it belongs to, or the consent to renew: choices made together share it.
     pub set: Uuid,
     /// Code of the purpose.
     pub purpose: String,
@@ -19,23 +19,23 @@ pub struct Offer {
     pub language: String,
     /// Version of the text.
     pub version: String,
-    /// When the person signed up; none where a consent is to be renewed.
+    /// When the person signed up; `None` for a renewal.
     pub signed_up_at: Option<DateTime<Utc>>,
 }
 
 /// What a link asks the person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// Declarations that wait, in the order in which they were chosen.
+    /// Pending declarations, in the order in which they were chosen.
     pub offers: Vec<Offer>,
-    /// When the link ends.
+    /// When the link expires.
     pub expires_at: DateTime<Utc>,
     /// Whether it confirms or renews.
     pub kind: LinkKind,
 }
 
 impl Pending {
-    /// The mark of everything that is asked: who answers with it has seen these very texts, and no others.
+    /// The mark of everything that is asked: whoever answers with it has seen exactly these texts.
     pub fn mark(&self) -> String {
         mark(&self.offers)
     }
@@ -46,7 +46,7 @@ impl Pending {
     }
 }
 
-/// A digest of what is declared to.
+/// A digest of the offered texts.
 pub(super) fn mark<'o>(offers: impl IntoIterator<Item = &'o Offer>) -> String {
     let parts = offers.into_iter().map(|offer| [&offer.purpose, &offer.language, &offer.version]);
     let mut parts: Vec<[&String; 3]> = parts.collect();
@@ -56,7 +56,7 @@ pub(super) fn mark<'o>(offers: impl IntoIterator<Item = &'o Offer>) -> String {
     digest
 }
 
-/// What belongs together, in its order, each with its mark.
+/// The sets in order, each with its mark.
 pub(super) fn sets(offers: &[Offer]) -> Vec<(Uuid, String)> {
     let mut sets: Vec<Uuid> = offers.iter().map(|offer| offer.set).collect();
     sets.dedup();
@@ -64,14 +64,14 @@ pub(super) fn sets(offers: &[Offer]) -> Vec<(Uuid, String)> {
     sets.into_iter().map(|set| (set, of(set))).collect()
 }
 
-/// What the person has seen and answers to.
+/// What the person was shown and answers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShownOffers<'a> {
-    /// Whatever waits.
+    /// Everything pending.
     All,
-    /// What the link was mailed for, if nothing else has come to it.
+    /// What the link was mailed for, if nothing else has joined it.
     Own,
-    /// What has this mark: all, or a set.
+    /// What has this mark: everything, or one set.
     Mark(&'a str),
 }
 

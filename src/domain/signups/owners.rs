@@ -1,4 +1,5 @@
-//! Whose a sign-up is: that of the person who made it, never of somebody else who reads the same mailbox. Room: domain/signups.
+//! Finds the contact of a sign-up: that of the person who made it, never of another reader of the same mailbox.
+//! Room: domain/signups.
 
 use entity::{contact, enums::ContactState, sign_up};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -16,16 +17,16 @@ type Names = (Option<String>, Option<String>);
 /// Id, given and family name, key of the primary mailbox.
 type Row = (Uuid, Option<String>, Option<String>, Option<String>);
 
-/// A record of the mailbox.
+/// A contact with the mailbox.
 struct Record {
     id: Uuid,
     names: Names,
-    /// Whether it has the mailbox as the primary one.
+    /// Whether the mailbox is its primary address.
     primary: bool,
 }
 
-/// Whose record a sign-up is for: the contact it was made for, if the address is still its own; else the one that has the name that was
-/// typed. None where it is a record of its own.
+/// The contact of a sign-up: the one it was made for, if the address is still its own; otherwise the one with the
+/// given name. `None` if it needs a new contact.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -60,10 +61,10 @@ fn folded(name: Option<&String>) -> Option<String> {
     name.map(|name| fold(name)).filter(|name| !name.is_empty())
 }
 
-/// The record of whoever typed these names, the oldest of several of one person.
+/// The record with the given names; the oldest of several of one person.
 fn matching_record(given: &Names, records_of_mailbox: &[Record]) -> Option<Uuid> {
     let primary = || records_of_mailbox.iter().filter(|record| record.primary);
-    // Several records of one person are one: whichever it is, nobody else declares.
+    // Several records of one person count as one: whichever is chosen, nobody else declares.
     let one_person = |records_of_mailbox: &[&Record]| {
         let first = records_of_mailbox.first()?;
         records_of_mailbox.iter().all(|record| record.names == first.names).then_some(first.id)
@@ -83,7 +84,7 @@ fn matching_record(given: &Names, records_of_mailbox: &[Record]) -> Option<Uuid>
     if !agreeing.is_empty() {
         return one_person(&agreeing);
     }
-    // A record without a name is that of the only one who is known to read there.
+    // A record without a name belongs to the only person known to read there.
     match records_of_mailbox {
         [only] if only.primary && !names_conflict(given, &only.names) => Some(only.id),
         _ => None,
@@ -110,7 +111,7 @@ mod tests {
         (part(given), part(family))
     }
 
-    /// The number of the record that is chosen; `~` before the name of one that has the mailbox as a further one.
+    /// The number of the chosen record; `~` marks a name whose record has the mailbox as a further one.
     fn of(given: &str, records_of_mailbox: &[&str]) -> Option<u128> {
         let records_of_mailbox: Vec<Record> = records_of_mailbox
             .iter()

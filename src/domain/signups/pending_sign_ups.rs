@@ -1,4 +1,4 @@
-//! What waits for the person: a mailed link opens every sign-up of its mailbox that nobody has confirmed yet. Room: domain/signups.
+//! Pending sign-ups: a mailed link opens every unconfirmed sign-up of its mailbox. Room: domain/signups.
 
 use std::collections::BTreeSet;
 
@@ -21,24 +21,24 @@ use crate::{
     policy::{Grounds, Policy},
 };
 
-/// A sign-up with those of its choices that wait.
+/// A sign-up with its pending choices.
 #[derive(Clone, Debug)]
 pub(super) struct PendingSignUp {
     pub(super) sign_up: sign_up::Model,
     pub(super) choices: Vec<StoredChoice>,
 }
 
-/// Where what waits is looked for, and by which rules.
+/// The context of a look-up of pending sign-ups.
 pub(super) struct PendingQuery<'a> {
     pub(super) policy: &'a Policy,
     pub(super) installation_keys: (Option<&'a InstallationKeys>, &'a Reader),
     pub(super) now: DateTime<Utc>,
-    /// Whether the rows are locked.
+    /// Whether the rows are to be locked.
     pub(super) locked: bool,
 }
 
-/// Sign-ups of the same mailbox by the name that was typed with `own`, and of the same contact where they were asked for one that is
-/// known. A link proves a mailbox: what somebody asked for one record, or in one name, it does not declare for another.
+/// Sign-ups of the same mailbox under the same name as `own`, and for the same contact if they were made for a
+/// known one. A link proves a mailbox: a request for one record, or in one name, declares nothing for another.
 fn same_person((link, own): (&link::Model, &sign_up::Model)) -> Condition {
     let contact = match link.contact_id {
         Some(id) => sign_up::Column::ContactId.eq(id),
@@ -47,7 +47,7 @@ fn same_person((link, own): (&link::Model, &sign_up::Model)) -> Condition {
     Condition::all().add(sign_up::Column::AddressKey.eq(&link.address_key)).add(contact).add(by_name(own))
 }
 
-/// Sign-ups by the same name.
+/// Sign-ups under the same name.
 fn by_name(own: &sign_up::Model) -> Condition {
     let is = |column: sign_up::Column, name: &Option<String>| match name {
         Some(name) => column.eq(name),
@@ -58,7 +58,8 @@ fn by_name(own: &sign_up::Model) -> Condition {
         .add(is(sign_up::Column::FamilyName, &own.family_name))
 }
 
-/// Of sign-ups to the very same the newest alone counts: their number is bounded by what can be chosen, not by how often somebody asks.
+/// Of identical sign-ups only the newest counts: their number is bounded by the possible choices, not by how often
+/// somebody asks.
 fn newest_sign_ups(of: (&link::Model, &sign_up::Model), now: DateTime<Utc>) -> SelectStatement {
     let holds = Query::select()
         .expr(Expr::val(1))
@@ -76,7 +77,7 @@ fn newest_sign_ups(of: (&link::Model, &sign_up::Model), now: DateTime<Utc>) -> S
         .column(sign_up::Column::Id)
         .column_as(Expr::cust(place), "place")
         .filter(same_person(of))
-        // What nobody answered while its own link held is over, whatever comes after it.
+        // A sign-up that nobody confirmed while its own link was valid is over, whatever comes after it.
         .filter(Expr::exists(holds))
         .into_query();
     Query::select()
@@ -86,8 +87,9 @@ fn newest_sign_ups(of: (&link::Model, &sign_up::Model), now: DateTime<Utc>) -> S
         .take()
 }
 
-/// What the link opens: each purpose once, by its newest sign-up. Not what the policy knows no more, and not what was withdrawn,
-/// refused or objected to since: the person who objects has not to hunt for older mails.
+/// The sign-ups that the link opens: each purpose once, by its newest sign-up. Purposes that the policy no longer
+/// knows are left out, and so are those withdrawn, refused or objected to since: a person who objects need not
+/// search for older mails.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -96,7 +98,7 @@ pub(super) async fn load<C: ConnectionTrait>(
     query: &PendingQuery<'_>,
     (link, own): (&link::Model, &sign_up::Model),
 ) -> Result<Vec<PendingSignUp>, Error> {
-    // A link whose own sign-up is done with is no other's.
+    // A link whose own sign-up is done opens no other's.
     if link.sign_up_id.is_none() || link.address_key.is_empty() {
         return Ok(Vec::new());
     }
@@ -134,23 +136,24 @@ fn invalid_choices(_: serde_json::Error) -> Error {
     Error::internal("the choices of a sign-up")
 }
 
-/// Choices that a row keeps.
+/// Parses the choices of a row.
 ///
 /// # Errors
-/// `INTERNAL` for what is no list of choices.
+/// `INTERNAL` for an invalid list.
 pub(super) fn parse_choices(choices: &str) -> Result<Vec<StoredChoice>, Error> {
     serde_json::from_str(choices).map_err(invalid_choices)
 }
 
-/// Choices as a row keeps them.
+/// The choices as JSON for a row.
 ///
 /// # Errors
-/// `INTERNAL` for what cannot be written.
+/// `INTERNAL` if they cannot be written.
 pub(super) fn choices_json(choices: &impl serde::Serialize) -> Result<String, Error> {
     serde_json::to_string(choices).map_err(invalid_choices)
 }
 
-/// Takes what was answered out of every sign-up that the link could open, its own being the second, and gives the ids of those of which nothing is left.
+/// Removes the answered purposes from every sign-up that the link could open, including its own, and returns the
+/// ids of those without remaining choices.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -182,9 +185,10 @@ pub(super) async fn remove_choices(
     Ok(ids.into_tuple().all(tx.connection()).await?)
 }
 
-/// When a new sign-up of the mailbox is mailed, and when its link ends. One mail of a kind in a period is the limit, so that nobody's
-/// mailbox is filled; but nothing is lost by it: while a link that was mailed for the same name, or will be, is open for a while yet, it
-/// shows the new choices as well; and where there is none any more, because it was used or has ended, the mail waits until the period is over.
+/// When a new sign-up of the mailbox is mailed, and when its link expires. One mail of a kind per interval is the
+/// limit, so that nobody's mailbox is flooded, but nothing is lost: while a link mailed for the same name is open
+/// long enough, or will be, it shows the new choices too; otherwise, because it was used or has expired, the mail
+/// waits until the interval is over.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -199,12 +203,12 @@ pub(super) async fn schedule(
     let recent = recent.select_only().column(mail::Column::LinkId).into_query();
     let of_recent = link::Entity::find().filter(link::Column::Id.in_subquery(recent));
     let links = of_recent.clone().all(tx.connection()).await?;
-    // By the links within the statement: a list of ids would tell by its length what is known of the mailbox.
+    // By a subquery over links: a list of ids would reveal by its length what is known about the mailbox.
     let sign_ups = of_recent.select_only().column(link::Column::SignUpId).into_query();
     let same = sign_up::Entity::find().select_only().column(sign_up::Column::Id).filter(by_name(new));
     let same = same.filter(sign_up::Column::Id.in_subquery(sign_ups));
     let same: Vec<Uuid> = same.into_tuple().all(tx.connection()).await?;
-    // Asked whatever the links say: the same is done for each sign-up.
+    // Done whatever the links say, so that every sign-up takes the same steps.
     let next = mail_outbox::next_send_time(tx, pages, installation_keys, &new.address_key, LinkKind::Confirm)
         .await?;
     let long_enough = tx.now() + pages.confirm_time() / 2;

@@ -1,4 +1,4 @@
-//! A consent renewed by the person's own answer to a mailed link. Room: domain/signups.
+//! Renewal of a consent by the person's own answer to a mailed link. Room: domain/signups.
 
 use entity::{consent, consent_text, enums::ConsentEventKind, link, mail};
 use sea_orm::{ConnectionTrait, EntityTrait};
@@ -15,10 +15,10 @@ use crate::{
     domain::consents::{self, OptInRequest},
 };
 
-/// Where a renewal was declared.
+/// The source of a renewal.
 const BY_MAIL: &str = "renewal mail";
 
-/// What a link renews.
+/// A renewal link.
 pub(super) struct RenewalLink {
     pub(super) consent: consent::Model,
     text: consent_text::Model,
@@ -38,7 +38,7 @@ impl RenewalLink {
     }
 }
 
-/// What the link renews, with the current text in the language of its mail; none where it is no longer to be renewed.
+/// The consent and text that the link renews; `None` if it can no longer be renewed.
 pub(super) async fn find_renewal<C: ConnectionTrait>(
     connection: &C,
     link: &link::Model,
@@ -46,7 +46,7 @@ pub(super) async fn find_renewal<C: ConnectionTrait>(
     let Some(id) = link.consent_id else { return Ok(None) };
     let Some(consent) = consent::Entity::find_by_id(id).one(connection).await? else { return Ok(None) };
     let mail = mail_of(connection, link).await?;
-    // The text that is shown is the one that is declared to, also when another is published in between.
+    // The text that is shown is the accepted one, even if another is published in between.
     let text = match link.consent_text_id {
         Some(id) => consent_text::Entity::find_by_id(id).one(connection).await?,
         None => None,
@@ -56,7 +56,7 @@ pub(super) async fn find_renewal<C: ConnectionTrait>(
     Ok(renewable_text.map(|text| RenewalLink { consent, text, mail }))
 }
 
-/// Renews what the link asks, if that is what was shown; what was ended since it was mailed is over.
+/// Renews the consent of the link, if that is what was shown and it was not ended since the mail.
 ///
 /// # Errors
 /// As [`super::confirm`].

@@ -1,4 +1,4 @@
-//! Renewal mails: before a consent ends the person is asked, once, whether it shall go on. Room: domain/signups.
+//! Renewal mails: before a consent ends, the person is asked once whether it shall continue. Room: domain/signups.
 
 use entity::{
     consent, contact,
@@ -26,13 +26,13 @@ use crate::{
     registry::CONTACT,
 };
 
-/// Consents looked at in one go.
+/// Consents in one batch.
 const BATCH_SIZE: u64 = 100;
-/// Where the request is made.
+/// The source of a renewal request.
 const BY_MAIL: &str = "renewal mail";
 
-/// Asks for the renewal of consents whose review is due, where the purpose asks for it: by one mail each, once for each time that
-/// the review is due. Gives the number of mails. Only the person's answer renews (Art. 7(1)).
+/// Requests the renewal of consents whose review is due, if the purpose asks for it: by one mail for each time the
+/// review is due. Returns the number of mails. Only the person's answer renews (Art. 7(1)).
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -68,7 +68,7 @@ pub async fn request_renewals(app: &App) -> Result<u64, Error> {
     }
 }
 
-/// Consents of which a renewal is to be asked for.
+/// The consents whose renewal is to be requested.
 fn due_consents(app: &App, purposes: &[&str]) -> Select<consent::Entity> {
     let now = app.now();
     let requested = link::Entity::find()
@@ -91,7 +91,7 @@ fn due_consents(app: &App, purposes: &[&str]) -> Select<consent::Entity> {
         .filter(Expr::exists(requested.into_query()).not())
 }
 
-/// Who sees a contact just where the purpose may be followed now.
+/// An actor that sees a contact exactly if the purpose may be pursued now.
 fn reader_for(app: &App, policy: &std::sync::Arc<Policy>, purpose: &str) -> Result<Actor, Error> {
     let credential = Credential {
         actor_id: "server".to_owned(),
@@ -113,7 +113,7 @@ async fn request_renewal(
     let Some(found) = consent::Entity::find_by_id(id).one(&app.db.reader).await? else { return Ok(false) };
     let mut tx = audit::begin(app, Author::command(app, "server", Some(&found.purpose_code))).await?;
     let contact = contact::Entity::find_by_id(found.contact_id).lock_exclusive().one(tx.connection()).await?;
-    // Looked at again behind the lock of the contact.
+    // Checked again under the lock of the contact.
     let still_due =
         due_consents(app, purposes).filter(consent::Column::Id.eq(id)).one(tx.connection()).await?;
     let (Some(contact), Some(row)) = (contact, still_due) else { return Ok(false) };
@@ -145,7 +145,7 @@ async fn request_renewal(
     let installation_keys = tx.installation_keys().await?;
     let send_time = mail_outbox::send_time(&tx, &app.pages, &installation_keys, key, LinkKind::Renew).await?;
     if !matches!(send_time, SendTime::At(_)) {
-        // Another consent of the person was asked for just now; this one's turn comes.
+        // Another renewal was just requested from the person; this one comes later.
         return Ok(false);
     }
     let link = Link {
@@ -154,7 +154,7 @@ async fn request_renewal(
         text_id: Some(text.id),
         ..Link::new(LinkKind::Renew)
     };
-    // Asked once, so for as long as there is something to be renewed.
+    // Requested once, so the link lasts as long as there is something to renew.
     let ends = row.expires_at.unwrap_or(tx.now() + app.pages.confirm_time());
     let link_id = make_link(&mut tx, &installation_keys, &link, key, ends).await?;
     let purposes = [row.purpose_code.clone()];

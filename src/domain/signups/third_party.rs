@@ -1,4 +1,5 @@
-//! Sign-ups that others bring: a form of one's own site, or staff for a contact that asked for it. Room: domain/signups.
+//! Sign-ups made by others: by a website's own form, or by staff for a contact who asked for it. Room:
+//! domain/signups.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -16,12 +17,12 @@ use crate::{
     engine::Input,
 };
 
-/// A consent that is asked for by double opt-in, with the evidence that the person signed up for it.
+/// A consent requested by double opt-in, with the evidence that the person signed up for it.
 #[derive(Clone, Debug)]
 pub struct ConsentRequest {
-    /// Of this contact,
+    /// For this contact,
     pub contact_id: Option<Uuid>,
-    /// or of whoever has this address.
+    /// or for whoever has this address.
     pub email: Option<String>,
     /// Given name, if given.
     pub given_name: Option<String>,
@@ -31,9 +32,9 @@ pub struct ConsentRequest {
     pub purpose: String,
     /// Language of the text.
     pub language: String,
-    /// Version of the text; the current one otherwise.
+    /// Version of the text; the current one by default.
     pub text_version: Option<String>,
-    /// The form the person signed up by.
+    /// The form the person signed up with.
     pub form: String,
     /// When the person did.
     pub signed_up_at: DateTime<Utc>,
@@ -45,7 +46,7 @@ impl ConsentRequest {
     /// The sign-up that a `RequestConsentInput` describes.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT`; the schema has refused such an input already.
+    /// `BAD_USER_INPUT`; the schema has already ruled it out.
     pub fn from_input(input: &Input) -> Result<Self, Error> {
         Ok(Self {
             contact_id: input.id("contactId"),
@@ -76,12 +77,12 @@ impl ConsentRequest {
     }
 }
 
-/// Starts a double opt-in. Of a known contact it gives the consent, which waits for the person; by address nothing, whoever that
-/// is.
+/// Starts a double opt-in. For a known contact it returns the pending consent; for an address nothing, whoever has
+/// it.
 ///
 /// # Errors
-/// As [`super::sign_up`]; `NOT_FOUND`; `FORBIDDEN` for a purpose that is not the caller's own; `BAD_USER_INPUT` unless either the
-/// contact or an address is given.
+/// As [`super::sign_up`]; `NOT_FOUND`; `FORBIDDEN` for another purpose than the caller's; `BAD_USER_INPUT` unless
+/// exactly one of contact and address is given.
 pub async fn request_consent(
     tx: &mut Transaction,
     app: &App,

@@ -1,4 +1,4 @@
-//! What a sign-up must be, and what stands against it. Room: domain/signups.
+//! Validates sign-ups, and checks for opt-outs against them. Room: domain/signups.
 
 use chrono::{DateTime, Utc};
 use entity::{
@@ -29,13 +29,13 @@ use crate::{
     registry::Validator,
 };
 
-/// Contacts whose persons may see what is kept.
+/// Contacts whose persons may see their data.
 pub(super) fn visible_contacts() -> Select<contact::Entity> {
     contact::Entity::find()
         .filter(contact::Column::State.is_in([ContactState::Active, ContactState::Restricted]))
 }
 
-/// Values of a sign-up as they are kept.
+/// The validated values of a sign-up.
 pub(super) struct ValidSignUp {
     pub(super) address: String,
     pub(super) given_name: Option<String>,
@@ -50,25 +50,25 @@ fn invalid_input(name: &str, message: impl Into<String>) -> Error {
     Error::bad_input(message).with_input_path(format!("input.{name}"))
 }
 
-/// A value of the form that the registry demands; the place is told, never the value.
+/// Validates a value by the registry; the error names the field, never the value.
 fn validate(check: Validator, name: &str, text: &str, now: DateTime<Utc>) -> Result<Option<String>, Error> {
     let result = check.check(text, now.date_naive());
     result.map_err(|error| invalid_input(name, format!("`{name}` {}", error.requirement())))
 }
 
-/// An e-mail address in the form that is kept.
+/// An e-mail address in stored form.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` for what is none.
+/// `BAD_USER_INPUT` for anything else.
 pub(super) fn address(text: &str, now: DateTime<Utc>) -> Result<String, Error> {
     validate(Validator::Email, "email", text, now)?
         .ok_or_else(|| invalid_input("email", "`email` is missing"))
 }
 
-/// Looks at everything that does not depend on the person.
+/// Checks everything that does not depend on the person.
 ///
 /// # Errors
-/// `CONFLICT` where no mails are sent; `BAD_USER_INPUT` with the place of what cannot be.
+/// `CONFLICT` if mails are disabled; `BAD_USER_INPUT` with the path of the invalid value.
 pub(super) async fn check(
     tx: &Transaction,
     app: &App,
@@ -126,7 +126,7 @@ pub(super) async fn check(
     })
 }
 
-/// The version of the text that persons declare to now.
+/// The current version of the text.
 fn current_version<'p>(policy: &'p Policy, purpose: &str, language: &str) -> Result<&'p str, Error> {
     let text = policy.current_text(purpose, language);
     let text = text.ok_or_else(|| invalid_input("language", "this purpose has no text in this language"))?;
@@ -174,7 +174,7 @@ pub(super) async fn find_text<C: ConnectionTrait>(
     Ok(text.one(connection).await?)
 }
 
-/// Contacts with this mailbox, as the primary or a further one, within a statement.
+/// Subquery of the contacts with this mailbox, as primary or further address.
 pub(super) fn contacts_of_mailbox(address_key: &str) -> SelectStatement {
     let primary = contact::Entity::find().select_only().column(contact::Column::Id);
     let mut primary = primary.filter(contact::Column::EmailKey.eq(address_key)).into_query();
@@ -183,8 +183,8 @@ pub(super) fn contacts_of_mailbox(address_key: &str) -> SelectStatement {
     primary.union(UnionType::Distinct, further).to_owned()
 }
 
-/// Whether somebody with this mailbox has ended the purpose by e-mail at `since` or after: a tie goes to the withdrawal. The same
-/// statements run whoever it is.
+/// Whether a contact with this mailbox has opted out of the purpose by e-mail at `since` or later: a tie goes to
+/// the withdrawal. The same statements run whoever it is.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -203,7 +203,7 @@ pub(super) async fn is_blocked<C: ConnectionTrait>(
         .filter(consent::Column::PurposeCode.eq(purpose))
         .filter(consent::Column::Channel.eq(Channel::Email))
         .filter(consent::Column::ContactId.in_subquery(contacts_of_mailbox(address_key)));
-    // Of an end without a time the latest counts at which it can have been.
+    // An end without a time counts at its latest possible time.
     let when =
         Expr::col(consent_event::Column::DeclaredAt).if_null(Expr::col(consent_event::Column::RecordedAt));
     let ended = consent_event::Entity::find()

@@ -21,7 +21,8 @@ fn digest(keys: &InstallationKeys, kind: Kind, key: &str) -> String {
         Kind::Number => "PHONE",
         Kind::Postal => "POST",
     };
-    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &keys.suppression));
+    let mut context =
+        hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, keys.suppression.expose_secret()));
     context.update(kind.as_bytes());
     context.update(&[0]);
     context.update(key.as_bytes());

@@ -118,7 +118,7 @@ pub async fn contacts<R: Read + Send + 'static>(
                 return Err(Error::new(
                     error.code,
                     format!(
-                        "the audit log cannot be written, so that contacts did not come in; opt-outs of the file are taken all the same ({taken}), and their entries follow"
+                        "the audit log cannot be written, so no contacts were imported; opt-outs of the file were recorded ({taken}), and their audit entries will follow"
                     ),
                 ));
             }

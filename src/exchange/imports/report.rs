@@ -295,7 +295,7 @@ pub(super) fn write_reasons(
     unmapped: &BTreeMap<String, u64>,
 ) -> fmt::Result {
     if owed {
-        writeln!(f, "the audit log could not be written: entries of what was taken follow")?;
+        writeln!(f, "the audit log could not be written; the entries of recorded declarations will follow")?;
     }
     reasons.iter().try_for_each(|(reason, count)| writeln!(f, "  {reason:<24}{count:>10}"))?;
     write_columns(f, "not imported", unmapped)

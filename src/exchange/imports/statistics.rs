@@ -49,7 +49,7 @@ impl Statistics {
             subject_key::Entity.table_name(),
         ];
         if app.db.gather_statistics(&tables).await.is_err() {
-            tracing::warn!("statistics of the tables cannot be gathered; look-ups of the import may be slow");
+            tracing::warn!("table statistics cannot be gathered; the import may be slow");
         }
     }
 }

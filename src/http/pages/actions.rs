@@ -42,7 +42,7 @@ async fn run(
     variables: Json,
 ) -> Result<(), Error> {
     if !actor.can(&format!("Mutation.{name}"), Action::Execute) {
-        let message = "the policy keeps this from the persons themselves";
+        let message = "the policy denies this to the data subjects";
         return Err(Error::new(Code::Forbidden, message).with_coordinate(format!("Mutation.{name}")));
     }
     // A denied field is absent from a response; a denied mutation was not done.
@@ -52,7 +52,7 @@ async fn run(
         data => data?,
     };
     if data.get(name).is_none_or(Json::is_null) {
-        let message = "the policy keeps this from the persons themselves";
+        let message = "the policy denies this to the data subjects";
         return Err(Error::new(Code::Forbidden, message).with_coordinate(format!("Mutation.{name}")));
     }
     Ok(())

@@ -58,10 +58,18 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
         response::error_response(format, status, &Error::new(code, message), &id)
     };
     if !is_allowed_origin(&head.headers, &head.uri, &shared.sockets.limits.origins) {
-        return refuse(StatusCode::FORBIDDEN, Code::Forbidden, "pages of this origin may not connect");
+        return refuse(
+            StatusCode::FORBIDDEN,
+            Code::Forbidden,
+            "connections from this origin are not allowed",
+        );
     }
     let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut head, &shared).await else {
-        return refuse(StatusCode::BAD_REQUEST, Code::BadUserInput, "this is no handshake of a WebSocket");
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            Code::BadUserInput,
+            "this is not a valid WebSocket handshake",
+        );
     };
     let upgrade = upgrade.protocols([PROTOCOL]);
     if upgrade.selected_protocol().is_none() {

@@ -375,7 +375,8 @@ impl Session {
     /// Changes were lost because the connection lagged. Ends every subscription, since the missed changes are unknown.
     async fn lagged(&mut self) -> SessionResult {
         let Some(authenticated) = &mut self.authenticated else { return Ok(()) };
-        let message = "changes came faster than they could be told; read what is new and subscribe again";
+        let message =
+            "changes arrived faster than they could be delivered; read the current state and subscribe again";
         let errors = crate::graphql::error_list(&Error::new(Code::RateLimited, message), self.id.as_str());
         self.last_active = Instant::now();
         for active in std::mem::take(&mut authenticated.subscriptions) {

@@ -37,7 +37,7 @@ const MAX_MAILS_PER_RUN: u32 = 10_000;
 
 /// The error for an invalid SMTP URL.
 const NO_SERVER: &str =
-    "`mail.url` is not the address of an SMTP server, e.g. smtps://smtp.example.com or smtp://127.0.0.1:25";
+    "`mail.url` is not the URL of an SMTP server, e.g. smtps://smtp.example.com or smtp://127.0.0.1:25";
 /// The error for an invalid sender.
 const NO_SENDER: &str = "`mail.from` is not an e-mail address, nor a name and an address in angle brackets";
 

@@ -52,7 +52,7 @@ pub(super) fn not_settled(directory: &Path) -> PolicyErrors {
         line: 0,
         code: "UNREADABLE",
         message:
-            "a file of it is being written and was not closed in time; what is half written is not taken"
+            "a file in it is still being written and was not closed in time; half-written files are not loaded"
                 .to_owned(),
     }
     .into()
