@@ -57,7 +57,6 @@ fn replaced() -> BTreeMap<&'static str, &'static str> {
     entries.map(|line| line.split_once(": ").unwrap()).collect()
 }
 
-
 /// Finds replaced names in the items of one file.
 struct Finder {
     replaced: BTreeMap<&'static str, &'static str>,
