@@ -69,11 +69,11 @@ impl AffectedContacts {
     }
 
     /// Adds another scope.
-    pub(super) fn add(&self, other: AffectedScope) {
+    pub(super) fn add(&self, added: AffectedScope) {
         let mut scope = self.scope();
-        scope.contacts.extend(other.contacts);
-        scope.purposes.extend(other.purposes);
-        scope.all_purposes |= other.all_purposes;
+        scope.contacts.extend(added.contacts);
+        scope.purposes.extend(added.purposes);
+        scope.all_purposes |= added.all_purposes;
     }
 
     pub(super) fn take(&self) -> AffectedScope {

@@ -73,9 +73,9 @@ pub async fn adopt_master_key(app: &App) -> Result<(), Error> {
             };
         }
         let names = names(&app.db.reader).await?;
-        let known = app.keys.names()?;
+        let known_names = app.keys.names()?;
         if let Some(name) = names.first()
-            && !names.iter().any(|name| known.contains(name))
+            && !names.iter().any(|name| known_names.contains(name))
         {
             return Err(wrong_master_key(app, name));
         }
@@ -106,8 +106,8 @@ pub async fn adopt_master_key(app: &App) -> Result<(), Error> {
 
 /// The error if installation keys cannot be opened.
 fn unopenable_keys_error(app: &App, unopenable: &[subject_key::Model]) -> Result<Error, Error> {
-    let known = app.keys.names()?;
-    if let Some(row) = unopenable.iter().find(|row| !known.contains(&row.wrapped_by)) {
+    let known_names = app.keys.names()?;
+    if let Some(row) = unopenable.iter().find(|row| !known_names.contains(&row.wrapped_by)) {
         return Ok(Error::new(
             Code::BadUserInput,
             format!(
@@ -133,8 +133,8 @@ fn unopenable_keys_error(app: &App, unopenable: &[subject_key::Model]) -> Result
 /// # Errors
 /// `INTERNAL` from the database.
 pub async fn unknown_master_keys(app: &App) -> Result<Vec<String>, Error> {
-    let known = app.keys.names()?;
-    Ok(names(&app.db.reader).await?.into_iter().filter(|name| !known.contains(name)).collect())
+    let known_names = app.keys.names()?;
+    Ok(names(&app.db.reader).await?.into_iter().filter(|name| !known_names.contains(name)).collect())
 }
 
 /// The state of all keys.
@@ -143,7 +143,7 @@ pub async fn unknown_master_keys(app: &App) -> Result<Vec<String>, Error> {
 /// `INTERNAL` from the database.
 pub async fn keyring(app: &App) -> Result<Keyring, Error> {
     let in_use = active_row(app).await?.map(|row| (row.name, row.since));
-    let known = app.keys.names()?;
+    let known_names = app.keys.names()?;
     let counts: Vec<(String, i64)> = subject_key::Entity::find()
         .select_only()
         .column(subject_key::Column::WrappedBy)
@@ -155,7 +155,7 @@ pub async fn keyring(app: &App) -> Result<Keyring, Error> {
     let mut uses: Vec<KeyUse> = counts
         .into_iter()
         .map(|(master, keys)| {
-            let known = known.contains(&master);
+            let known = known_names.contains(&master);
             KeyUse { master, keys: keys.unsigned_abs(), known }
         })
         .collect();

@@ -79,7 +79,7 @@ const ISSUER_KEYS_TIMEOUT: Duration = Duration::from_secs(2);
 const ACTOR: &str = "cli:zweck";
 
 /// What is said where there is no master key.
-const NO_MASTER_KEY: &str = "no `secrets.master_key` is set; create one with `zweck keys generate` and keep it: without it the \
+const NO_MASTER_KEY: &str = "no `secrets.master_key` is set; make one with `zweck keys generate` and keep it: without it the \
                              values of the audit log cannot be read";
 
 /// Starts the server.
@@ -293,7 +293,7 @@ async fn connect(config: &Config) -> Result<Db, CliError> {
 fn require_database(config: &Config) -> Result<(), CliError> {
     match config.database.url.strip_prefix("sqlite://") {
         Some(path) if !Path::new(path).exists() => {
-            Err(CliError::Usage(format!("there is no database `{path}`; create it with: zweck migrate")))
+            Err(CliError::Usage(format!("there is no database `{path}`; make it with: zweck migrate")))
         }
         _ => Ok(()),
     }

@@ -109,13 +109,13 @@ async fn merge_blocks(tx: &mut Transaction, merged: &Merged) -> Result<(), Error
     let of = |id: Uuid| {
         Entity::find().filter(Column::ContactId.eq(id)).filter(Column::Kind.ne(StopKind::Objection))
     };
-    let own = of(merged.after.id).all(tx.connection()).await?;
+    let remaining = of(merged.after.id).all(tx.connection()).await?;
     for block in of(merged.duplicate.id).all(tx.connection()).await? {
         let same = |existing: &&Model| {
             (&existing.purpose_code, existing.kind, existing.channel)
                 == (&block.purpose_code, block.kind, block.channel)
         };
-        let Some(existing) = own.iter().find(same) else { continue };
+        let Some(existing) = remaining.iter().find(same) else { continue };
         let stricter = Model {
             objected_at: existing.objected_at.max(block.objected_at),
             ended_at: existing.ended_at.zip(block.ended_at).map(|(left, right)| left.max(right)),
@@ -135,13 +135,13 @@ async fn merge_blocks(tx: &mut Transaction, merged: &Merged) -> Result<(), Error
 async fn merge_stops(tx: &mut Transaction, merged: &Merged) -> Result<(), Error> {
     use stop::{Column, Entity, Model};
     let of = |id: Uuid| Entity::find().filter(Column::ContactId.eq(id)).lock_exclusive();
-    let own = of(merged.after.id).all(tx.connection()).await?;
+    let remaining = of(merged.after.id).all(tx.connection()).await?;
     for stop in of(merged.duplicate.id).all(tx.connection()).await? {
         let key = |stop: &Model| {
             let address = stop.address_sha256.clone();
             (stop.recipient_id, stop.purpose_code.clone(), stop.channel, address)
         };
-        let Some(existing) = own.iter().find(|existing| key(existing) == key(&stop)) else { continue };
+        let Some(existing) = remaining.iter().find(|existing| key(existing) == key(&stop)) else { continue };
         let open = existing.acknowledged_at.is_none() || stop.acknowledged_at.is_none();
         // The next export includes it again, under both ids.
         let later = Model {

@@ -185,7 +185,7 @@ pub async fn acknowledge_as(
     batch: Uuid,
 ) -> Result<u64, Error> {
     let permitted = match actor.recipient {
-        Some(own) => own == recipient,
+        Some(id) => id == recipient,
         None => actor.purpose.as_ref().is_some_and(|purpose| purpose.sees_all),
     };
     if !permitted {

@@ -1,4 +1,4 @@
-//! Every contact that a caller sees, read page by page as a client does, and what an answer holds. Room: exchange.
+//! Reads every contact that a caller can see, page by page, as a client does. Room: exchange.
 
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
@@ -12,7 +12,7 @@ use crate::{
     registry::ObjectType,
 };
 
-/// Contacts that are read at once.
+/// Contacts per page.
 const PAGE_SIZE: usize = 500;
 
 /// The fields of `object` among `names` that `actor` may read in full.
@@ -25,7 +25,8 @@ pub fn readable<'a>(
     names.into_iter().filter(|name| can(name)).collect()
 }
 
-/// Reads contacts in pages, ordered by id. `caller` is asked anew for each, so that a credential that ends, ends the reading.
+/// Reads contacts in pages, ordered by id. `caller` authenticates again for each page, so an expired credential stops
+/// the reading.
 pub struct ContactPages<'a, F> {
     app: &'a App,
     pipeline: &'a Pipeline,
@@ -48,7 +49,7 @@ impl<'a, F: AsyncFn() -> Result<Actor, Error>> ContactPages<'a, F> {
     /// The next page; `None` after the last.
     ///
     /// # Errors
-    /// What `caller` gives; any error of the answer, a denial too.
+    /// Those of `caller`; any error of the response, including a denial.
     pub async fn next(&mut self) -> Result<Option<ContactPage>, Error> {
         if self.ended {
             return Ok(None);
@@ -70,13 +71,13 @@ impl<'a, F: AsyncFn() -> Result<Actor, Error>> ContactPages<'a, F> {
 pub struct ContactPage {
     /// The contacts.
     pub nodes: Vec<Map<String, Json>>,
-    /// The cursor behind which more of them are, if there are.
+    /// The cursor of the next page, if there is one.
     next: Option<String>,
-    /// Values that a missing consent kept back, by coordinate.
+    /// Number of values withheld for lack of consent, by coordinate.
     pub withheld: Vec<(String, u64)>,
 }
 
-/// An answer as it comes.
+/// A response body.
 #[derive(Deserialize)]
 struct Body {
     data: Option<Data>,
@@ -130,10 +131,10 @@ struct Withheld {
 }
 
 impl Body {
-    /// The page it holds.
+    /// The page in the response.
     ///
     /// # Errors
-    /// The first of its own.
+    /// The first error of the response.
     fn page(self) -> Result<ContactPage, Error> {
         first_error(self.errors)?;
         let contacts = self.data.and_then(|data| data.contacts);
@@ -146,10 +147,10 @@ impl Body {
     }
 }
 
-/// The data of an answer.
+/// The data of a response.
 ///
 /// # Errors
-/// The first of its own.
+/// The first error of the response.
 pub fn data(body: &[u8]) -> Result<Map<String, Json>, Error> {
     #[derive(Deserialize)]
     struct DataBody {
@@ -162,7 +163,7 @@ pub fn data(body: &[u8]) -> Result<Map<String, Json>, Error> {
     body.data.ok_or_else(|| Error::internal("an answer without data"))
 }
 
-/// The first of these errors, if there is one.
+/// Fails with the first of these errors, if there is one.
 fn first_error(errors: Vec<ResponseError>) -> Result<(), Error> {
     let Some(ResponseError { message, extensions: ErrorExtensions { code, coordinate } }) =
         errors.into_iter().next()

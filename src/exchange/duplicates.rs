@@ -1,4 +1,4 @@
-//! Contacts that are likely the same person, found in what a caller may read, and in nothing else. Room: exchange.
+//! Finds contacts that are likely the same person, using only what the caller may read. Room: exchange.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,13 +22,13 @@ use crate::{
     registry::{CONTACT, CONTACT_POINT},
 };
 
-/// Most contacts that one value is taken to tell something of: an address of a whole company tells nothing.
+/// Maximum number of contacts that share a value for it to count: the address of a whole company proves nothing.
 const MAX_CONTACTS_PER_VALUE: usize = 50;
-/// Most pairs that are told at once; merged, they make room for others.
+/// Maximum number of pairs per run; merging them makes room for others.
 const MAX_PAIRS: usize = 1_000_000;
-/// Least likeness (Damerau and Levenshtein, of 1) of two names that may be the same, mistyped.
+/// Minimum similarity (Damerau-Levenshtein, at most 1) of two names that may be the same with a typo.
 const MIN_SIMILARITY: f64 = 0.85;
-/// Digits of a phone number that are compared, so that numbers with and without country code meet.
+/// Number of trailing phone digits that are compared, so that numbers with and without country code match.
 const COMPARED_DIGITS: usize = 9;
 
 /// What two contacts have in common.
@@ -43,7 +43,7 @@ pub enum Common {
     NameAndBirthDate,
     /// Name and postal address.
     NameAndAddress,
-    /// The birth date, and names that are alike.
+    /// The birth date and similar names.
     BirthDateAndSimilarName,
 }
 
@@ -64,9 +64,9 @@ impl Common {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Likelihood {
-    /// Their names differ, as in a family that shares an address; or are alike at best.
+    /// Their names differ, as in a family that shares an address, or are only similar.
     Possible,
-    /// Nothing of their names speaks against it.
+    /// Their names do not contradict it.
     Likely,
 }
 
@@ -91,14 +91,14 @@ pub struct Duplicates {
     pub contacts: usize,
     /// Pairs, the likely ones first.
     pub pairs: Vec<Pair>,
-    /// How many values were passed over because too many contacts share them, or too many pairs were found.
+    /// Number of values skipped because too many contacts share them or too many pairs were found.
     pub shared_too_often: usize,
 }
 
-/// A name in a form that is compared: its parts folded and in order, since they are often swapped.
+/// A name for comparison: its parts folded and sorted, because they are often swapped.
 type Name = Option<Box<str>>;
 
-/// What is kept of the contacts while they are read: some 150 bytes each.
+/// The index built while contacts are read: some 150 bytes each.
 #[derive(Default)]
 struct Index {
     hasher: RandomState,
@@ -107,7 +107,7 @@ struct Index {
     values: Vec<(Common, u64, u32)>,
 }
 
-/// Looks for likely duplicates among the contacts that exist for the caller, by the values that it may read in full.
+/// Finds likely duplicates among the contacts that the caller can see, by the values that it may read in full.
 ///
 /// # Errors
 /// `FORBIDDEN_FIELD` where none of the values that tell persons apart may be read; as [`ContactPages::next_send_time`].
@@ -168,7 +168,7 @@ impl Index {
             }
         }
         if let Some(first) = name.as_ref().and_then(|name| name.chars().next()) {
-            // Those whose names begin alike: a birthday alone is shared by many.
+            // Only names with the same initial: many contacts share a birthday.
             let key = |date| (Common::BirthDateAndSimilarName, format!("{date}|{first}"));
             keys.extend(text("birthDate").map(key));
         }
@@ -205,7 +205,7 @@ impl Index {
                 if common.contains(&Common::NameAndBirthDate) {
                     common.remove(&Common::BirthDateAndSimilarName);
                 }
-                // A number alone may be that of a company.
+                // A phone number alone may be that of a company.
                 let nameless = self.names(first, second) == (None, None);
                 let is_strong = |common: &Common| match common {
                     Common::BirthDateAndSimilarName => false,
@@ -245,13 +245,13 @@ impl Index {
         }
     }
 
-    /// The names are alike, or one of them is not known.
+    /// Whether the names are similar or one of them is unknown.
     fn names_compatible(&self, first: u32, second: u32) -> bool {
         !matches!(self.names(first, second), (Some(_), Some(_))) || self.names_similar(first, second)
     }
 }
 
-/// The last digits of a phone number; short numbers are not those of one person.
+/// The last digits of a phone number; `None` for short numbers, which do not identify a person.
 fn digits(phone: &str) -> Option<String> {
     let (number, extension) = phone.split_once(";ext=").unwrap_or((phone, ""));
     // `+44 (0) 20` is `+44 20`.

@@ -1,4 +1,5 @@
-//! Files in and out: imports, exports, duplicates. Contacts are read as a client of `graphql` reads them. Room: exchange.
+//! Files in and out: imports, exports, duplicates. Contacts are read as a client of `graphql` reads them.
+//! Room: exchange.
 
 pub mod contact_pages;
 pub mod duplicates;

@@ -44,12 +44,12 @@ impl BearerToken {
         if presented.len() != TOKEN_CHARS || !presented.is_ascii() {
             return None;
         }
-        let (body, given) = presented.split_at_checked(TOKEN_CHARS - CHECKSUM_CHARS)?;
+        let (body, stated) = presented.split_at_checked(TOKEN_CHARS - CHECKSUM_CHARS)?;
         let (id, secret) = body.strip_prefix(PREFIX)?.split_once('_')?;
         let base62 = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let shaped = id.len() == ID_CHARS && secret.len() == SECRET_CHARS && base62(id) && base62(secret);
-        let sums = bool::from(checksum(body).as_bytes().ct_eq(given.as_bytes()));
-        (shaped && sums).then(|| Self(presented.into()))
+        let has_format = id.len() == ID_CHARS && secret.len() == SECRET_CHARS && base62(id) && base62(secret);
+        let has_checksum = bool::from(checksum(body).as_bytes().ct_eq(stated.as_bytes()));
+        (has_format && has_checksum).then(|| Self(presented.into()))
     }
 
     /// The token as text, to be shown to its owner once.

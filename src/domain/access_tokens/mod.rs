@@ -88,9 +88,9 @@ impl NewToken {
         for (index, code) in self.purposes.iter().enumerate() {
             match policy.purpose(code) {
                 None => {
-                    let known = policy.purposes().iter().filter(|known| !known.is_group);
-                    let known: Vec<&str> = known.map(|known| known.code.as_str()).collect();
-                    return invalid_name("purposes", index, &unknown("purpose", code, &known));
+                    let purposes = policy.purposes().iter().filter(|purpose| !purpose.is_group);
+                    let codes: Vec<&str> = purposes.map(|purpose| purpose.code.as_str()).collect();
+                    return invalid_name("purposes", index, &unknown("purpose", code, &codes));
                 }
                 Some(purpose) if purpose.is_group => {
                     return invalid_name(
@@ -104,11 +104,11 @@ impl NewToken {
         }
         if let Some(fields) = &self.fields {
             // Root fields cannot be restricted; what they return can.
-            let known = registry::policy_objects();
+            let objects = registry::policy_objects();
             let root = |field: &String| {
                 ["Query.", "Mutation.", "Subscription."].iter().any(|root| field.starts_with(root))
             };
-            let unknown = |field: &String| root(field) || !known.iter().any(|object| object.name == *field);
+            let unknown = |field: &String| root(field) || !objects.iter().any(|object| object.name == *field);
             if let Some(index) = fields.iter().position(unknown) {
                 let message = "there is no such field; expected a type and a field, such as `Contact.email`";
                 return invalid_name("fields", index, message);
@@ -135,10 +135,10 @@ impl NewToken {
     /// # Errors
     /// `BAD_USER_INPUT` with the purposes that its roles can be used for.
     pub fn check_use(&self, policy: &Policy) -> Result<(), Error> {
-        let known = |code: &String| policy.purpose(code).is_some_and(|purpose| !purpose.is_group);
+        let is_purpose = |code: &String| policy.purpose(code).is_some_and(|purpose| !purpose.is_group);
         if self.roles.is_empty()
             || !self.roles.iter().all(|role| policy.roles().contains(role))
-            || !self.purposes.iter().all(known)
+            || !self.purposes.iter().all(is_purpose)
         {
             // Unknown names are rejected elsewhere.
             return Ok(());
@@ -214,8 +214,8 @@ impl NewToken {
         if self.expires_at > actor.expires_at {
             return Err(forbidden("a token may not outlive the credential that makes it", "expiresAt"));
         }
-        if let Some(own) = &actor.fields {
-            let within = |fields: &Vec<String>| fields.iter().all(|field| own.contains(field));
+        if let Some(own_fields) = &actor.fields {
+            let within = |fields: &Vec<String>| fields.iter().all(|field| own_fields.contains(field));
             if !self.fields.as_ref().is_some_and(within) {
                 return Err(forbidden(
                     "a token may not be wider than the credential that makes it",

@@ -38,9 +38,9 @@ pub struct KeyRefreshReport {
 }
 
 impl KeyRefreshReport {
-    fn add(&mut self, other: KeyRefreshReport) {
-        self.rekeyed += other.rekeyed;
-        self.repaired += other.repaired;
+    fn add(&mut self, report: KeyRefreshReport) {
+        self.rekeyed += report.rekeyed;
+        self.repaired += report.repaired;
     }
 }
 

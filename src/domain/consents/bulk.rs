@@ -207,8 +207,8 @@ impl ExistingConsents {
         if contact.state == ContactState::Retained {
             return Err(SkipReason::NotActive);
         }
-        let own = self.addresses.get(&contact.id).map(NewAddresses::all).unwrap_or_default();
-        if !is_for_present_address(&self.reader, (contact, own), declaration.channel, grant) {
+        let addresses = self.addresses.get(&contact.id).map(NewAddresses::all).unwrap_or_default();
+        if !is_for_present_address(&self.reader, (contact, addresses), declaration.channel, grant) {
             return Err(SkipReason::OtherAddress);
         }
         let group = policy.purpose(&declaration.purpose).and_then(|purpose| purpose.group.as_deref());
@@ -229,8 +229,8 @@ impl ExistingConsents {
                 }
         };
         if let Some(objection) = self.objections.iter().find(objected) {
-            let own = objection.kind == StopKind::Objection;
-            return Err(if own { SkipReason::Objected } else { SkipReason::Suppressed });
+            let is_objection = objection.kind == StopKind::Objection;
+            return Err(if is_objection { SkipReason::Objected } else { SkipReason::Suppressed });
         }
         let addresses = self.addresses.get(&declaration.contact_id);
         let suppressed_since = addresses.and_then(|addresses| {

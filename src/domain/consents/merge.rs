@@ -31,8 +31,8 @@ struct Side<'m> {
 /// The consents of both contacts to a purpose on a channel.
 #[derive(Clone, Copy, Default)]
 struct Both<'s> {
-    own: Option<&'s consent::Model>,
-    other: Option<&'s consent::Model>,
+    survivor: Option<&'s consent::Model>,
+    duplicate: Option<&'s consent::Model>,
 }
 
 /// Moves the consents of the duplicate to the surviving contact, with the events of both. If one contact has
@@ -43,35 +43,38 @@ struct Both<'s> {
 /// # Errors
 /// `INTERNAL` from the database.
 pub async fn merge(tx: &mut Transaction, actor: &Actor, merged: &Merged) -> Result<(), Error> {
-    let own = Side::load(tx, &merged.before).await?;
-    let other = Side::load(tx, &merged.duplicate).await?;
+    let survivor = Side::load(tx, &merged.before).await?;
+    let duplicate = Side::load(tx, &merged.duplicate).await?;
     let mut all: BTreeMap<(String, String), Both<'_>> = BTreeMap::new();
     let key = |row: &consent::Model| (row.purpose_code.clone(), row.channel.to_value());
-    for row in &own.consents {
-        all.entry(key(row)).or_default().own = Some(row);
+    for row in &survivor.consents {
+        all.entry(key(row)).or_default().survivor = Some(row);
     }
-    for row in &other.consents {
-        all.entry(key(row)).or_default().other = Some(row);
+    for row in &duplicate.consents {
+        all.entry(key(row)).or_default().duplicate = Some(row);
     }
-    for ((purpose, channel), both) in all {
+    for ((purpose, channel), pair) in all {
         let channel = Channel::try_from_value(&channel)?;
         let group = actor.policy.purpose(&purpose).and_then(|purpose| purpose.group.as_deref());
         let refuses = |side: &Side<'_>, row| side.refuses(row, (&purpose, group, channel), tx.now());
-        let refused = match (both.own, both.other) {
+        let is_refused = match (pair.survivor, pair.duplicate) {
             // Its own opt-out already counts.
-            (Some(_), None) => refuses(&other, None),
-            (None, Some(_)) => refuses(&own, None),
-            _ => refuses(&own, both.own) || refuses(&other, both.other),
+            (Some(_), None) => refuses(&duplicate, None),
+            (None, Some(_)) => refuses(&survivor, None),
+            _ => refuses(&survivor, pair.survivor) || refuses(&duplicate, pair.duplicate),
         };
         let bound_consents: Vec<BoundConsent<'_>> =
-            [own.bound_consent(both.own), other.bound_consent(both.other)].into_iter().flatten().collect();
+            [survivor.bound_consent(pair.survivor), duplicate.bound_consent(pair.duplicate)]
+                .into_iter()
+                .flatten()
+                .collect();
         let address = address_of(&merged.after, channel);
-        match (both.own, both.other) {
-            (Some(own), Some(other)) => {
-                combine(tx, merged, own, other, refused, &bound_consents, address).await?
+        match (pair.survivor, pair.duplicate) {
+            (Some(survivor), Some(duplicate)) => {
+                combine(tx, merged, survivor, duplicate, is_refused, &bound_consents, address).await?
             }
             (Some(row), None) | (None, Some(row)) => {
-                move_consent(tx, merged, row, refused, &bound_consents, address).await?
+                move_consent(tx, merged, row, is_refused, &bound_consents, address).await?
             }
             (None, None) => {}
         }
@@ -122,18 +125,22 @@ impl<'m> Side<'m> {
     ) -> bool {
         let objections = || {
             let covers_purpose = |code: &str| code == purpose || Some(code) == group;
-            let covers_channel =
-                move |objection: &objection::Model| objection.channel.is_none_or(|own| own == channel);
+            let covers_channel = move |objection: &objection::Model| {
+                objection.channel.is_none_or(|blocked| blocked == channel)
+            };
             self.objections
                 .iter()
                 .filter(move |objection| covers_purpose(&objection.purpose_code) && covers_channel(objection))
         };
         // A block ends older consents; it is the person's own declaration only if it has a source.
-        let own = |objection: &&objection::Model| {
+        let is_own_declaration = |objection: &&objection::Model| {
             objection.kind == StopKind::Objection || objection.source.is_some()
         };
-        let objected =
-            || objections().filter(own).any(|objection| objection.ended_at.is_none_or(|end| end > now));
+        let objected = || {
+            objections()
+                .filter(is_own_declaration)
+                .any(|objection| objection.ended_at.is_none_or(|end| end > now))
+        };
         match row {
             Some(row) if row.status != ConsentStatus::Pending => {
                 let ended = objections().any(|objection| {
@@ -150,11 +157,11 @@ impl<'m> Side<'m> {
     }
 }
 
-/// The surviving consent, invalidated if it was `refused` or not given for `address`.
+/// The surviving consent, invalidated if it was `is_refused` or not given for `address`.
 async fn resolve(
     tx: &Transaction,
     mut row: consent::Model,
-    refused: bool,
+    is_refused: bool,
     bound_consents: &[BoundConsent<'_>],
     address: Option<&String>,
 ) -> Result<(consent::Model, ChangeSet), Error> {
@@ -166,7 +173,7 @@ async fn resolve(
     let has_source = bound_consents.iter().any(|bound_consents| is_source(&bound_consents));
     let mut winners = bound_consents.iter().filter(|bound_consents| !has_source || is_source(bound_consents));
     let fits = winners.clone().all(|bound_consents| bound_consents.address.as_ref() == address);
-    if !in_force || (!refused && fits) {
+    if !in_force || (!is_refused && fits) {
         if let Some(winner) = winners.next().filter(|_| in_force) {
             row.bound_address.clone_from(&winner.row.bound_address);
         }
@@ -184,12 +191,12 @@ async fn move_consent(
     tx: &mut Transaction,
     merged: &Merged,
     before: &consent::Model,
-    refused: bool,
+    is_refused: bool,
     bound_consents: &[BoundConsent<'_>],
     address: Option<String>,
 ) -> Result<(), Error> {
     let row = consent::Model { contact_id: merged.after.id, ..before.clone() };
-    let (after, event) = resolve(tx, row, refused, bound_consents, address.as_ref()).await?;
+    let (after, event) = resolve(tx, row, is_refused, bound_consents, address.as_ref()).await?;
     if after == *before {
         return Ok(());
     }
@@ -201,30 +208,31 @@ async fn move_consent(
 async fn combine(
     tx: &mut Transaction,
     merged: &Merged,
-    own: &consent::Model,
-    other: &consent::Model,
-    refused: bool,
+    survivor: &consent::Model,
+    duplicate: &consent::Model,
+    is_refused: bool,
     bound_consents: &[BoundConsent<'_>],
     address: Option<String>,
 ) -> Result<(), Error> {
     let moved: Vec<Uuid> =
-        events_of(tx.connection(), other.id).await?.into_iter().map(|event| event.id).collect();
+        events_of(tx.connection(), duplicate.id).await?.into_iter().map(|event| event.id).collect();
     consent_event::Entity::update_many()
-        .col_expr(consent_event::Column::ConsentId, Expr::value(own.id))
-        .filter(consent_event::Column::ConsentId.eq(other.id))
+        .col_expr(consent_event::Column::ConsentId, Expr::value(survivor.id))
+        .filter(consent_event::Column::ConsentId.eq(duplicate.id))
         .exec(tx.connection())
         .await?;
-    let gone = tx.delete::<consent::Entity>(&CONSENT, other).await?;
+    let deleted = tx.delete::<consent::Entity>(&CONSENT, duplicate).await?;
     let row = consent::Model {
         updated_at: tx.now(),
-        ..with_projection(own, &events_of(tx.connection(), own.id).await?)
+        ..with_projection(survivor, &events_of(tx.connection(), survivor.id).await?)
     };
-    let (after, event) = resolve(tx, row, refused, bound_consents, address.as_ref()).await?;
+    let (after, event) = resolve(tx, row, is_refused, bound_consents, address.as_ref()).await?;
     let events = serde_json::json!(moved);
     let coordinate = "Consent.events";
-    let came = ChangeSet::single(coordinate, DataCategory::Link, serde_json::Value::Null, events.clone());
-    let changes = tx.update::<consent::Entity>(&CONSENT, own, &after).await?;
-    tx.record(merged.entry(&CONSENT, own.id, changes.merge(event).merge(came))).await?;
-    let went = ChangeSet::single(coordinate, DataCategory::Link, events, serde_json::Value::Null);
-    tx.record(merged.entry(&CONSENT, other.id, gone.merge(went))).await
+    let events_added =
+        ChangeSet::single(coordinate, DataCategory::Link, serde_json::Value::Null, events.clone());
+    let changes = tx.update::<consent::Entity>(&CONSENT, survivor, &after).await?;
+    tx.record(merged.entry(&CONSENT, survivor.id, changes.merge(event).merge(events_added))).await?;
+    let events_removed = ChangeSet::single(coordinate, DataCategory::Link, events, serde_json::Value::Null);
+    tx.record(merged.entry(&CONSENT, duplicate.id, deleted.merge(events_removed))).await
 }

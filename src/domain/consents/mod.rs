@@ -101,7 +101,7 @@ fn uses_channel(purpose: &PurposeDef, channel: Channel) -> bool {
 /// `FORBIDDEN` otherwise.
 pub(crate) fn check_own_purpose(actor: &Actor, code: &str) -> Result<(), Error> {
     match &actor.purpose {
-        Some(own) if own.sees_all || own.code == code => Ok(()),
+        Some(purpose) if purpose.sees_all || purpose.code == code => Ok(()),
         _ => {
             let message = "consents to other purposes may not be written for this purpose";
             Err(Error::new(Code::Forbidden, message).with_input_path("input.purpose"))
@@ -215,13 +215,13 @@ pub async fn rebind_consents(
         .filter(consent::Column::BoundAddress.is_not_null());
     for row in bound.all(tx.connection()).await? {
         let Some(old) = &row.bound_address else { continue };
-        let own = match row.channel {
+        let previous_key = match row.channel {
             // The first reader bound consents to the folded number.
             Channel::Phone | Channel::Sms => before.phone_key.as_ref().or(before.phone_folded.as_ref()),
             Channel::Email => before.email_key.as_ref(),
             Channel::Post => before.postal_key.as_ref(),
         };
-        let key = match (own == Some(old), row.channel) {
+        let key = match (previous_key == Some(old), row.channel) {
             (true, channel) => address_of(after, channel),
             (false, Channel::Email) => Some(tx.reader().email_key(old)),
             (false, Channel::Phone | Channel::Sms) => Some(tx.reader().phone_key(old)),

@@ -99,8 +99,8 @@ async fn opt_outs_of(tx: &Transaction, contact: Uuid) -> Result<Vec<OptOut>, Err
     let mut grants: Vec<(&str, Channel, DateTime<Utc>)> = Vec::new();
     for consent in consents.iter().filter(|consent| is_advertising(&policy, &consent.purpose_code)) {
         let latest_of = |kinds: &'static [ConsentEventKind]| {
-            let own = events.iter().filter(|event| event.consent_id == consent.id);
-            own.filter(|event| kinds.contains(&event.kind)).max_by_key(|event| declared_at(event))
+            let of_consent = events.iter().filter(|event| event.consent_id == consent.id);
+            of_consent.filter(|event| kinds.contains(&event.kind)).max_by_key(|event| declared_at(event))
         };
         let opt_out = latest_of(&[ConsentEventKind::Withdrawn, ConsentEventKind::Refused]);
         let yes =

@@ -125,7 +125,7 @@ pub async fn withdraw(
     }
     let channels: Vec<Channel> = targets.iter().map(|(_, channel)| *channel).collect();
     let affected = suppressions::find_and_lock(tx, actor, target, Some(&channels)).await?;
-    let sees_all = actor.purpose.as_ref().is_some_and(|own| own.sees_all);
+    let sees_all = actor.purpose.as_ref().is_some_and(|purpose| purpose.sees_all);
     if !affected.is_known && !sees_all {
         return Err(contacts::not_found());
     }

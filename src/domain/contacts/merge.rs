@@ -99,8 +99,8 @@ impl Merged {
     /// The change of a row of `object` that moves from the duplicate to the surviving contact.
     pub fn reassignment(&self, object: &'static ObjectType) -> ChangeSet {
         let leads = |field: &&Field| match field.source {
-            FieldSource::Many { object: other, .. } | FieldSource::Connection { object: other, .. } => {
-                other.name == object.name
+            FieldSource::Many { object: target, .. } | FieldSource::Connection { object: target, .. } => {
+                target.name == object.name
             }
             _ => false,
         };
@@ -232,7 +232,7 @@ fn merge_values(
     take: &[&'static Field],
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
-    let is_taken = |field: &Field| take.iter().any(|other| other.name == field.name);
+    let is_taken = |field: &Field| take.iter().any(|taken| taken.name == field.name);
     for (field, check) in
         CONTACT.writable_fields().filter(|(field, _)| field.category != DataCategory::Postal)
     {
@@ -293,8 +293,8 @@ fn note_ambiguous_addresses(
     after: &mut contact::Model,
     now: DateTime<Utc>,
 ) {
-    let doubt = |own: &Option<String>, other: &Option<String>| {
-        (own.is_some() && other.is_some() && own != other).then_some(now)
+    let doubt = |left: &Option<String>, right: &Option<String>| {
+        (left.is_some() && right.is_some() && left != right).then_some(now)
     };
     let email = doubt(&before.email_key, &duplicate.email_key);
     let phone = doubt(&before.phone_key, &duplicate.phone_key);
@@ -327,19 +327,19 @@ async fn merge_points(tx: &mut Transaction, merged: &Merged) -> Result<Vec<conta
         let points = contact_point::Entity::find().filter(contact_point::Column::ContactId.eq(id));
         points.order_by_asc(contact_point::Column::Id).lock_exclusive()
     };
-    let mut own = of(merged.after.id).all(tx.connection()).await?;
+    let mut all_points = of(merged.after.id).all(tx.connection()).await?;
     let primary = primary(tx.reader(), merged);
     for point in of(merged.duplicate.id).all(tx.connection()).await? {
         let nothing_new = |other: &contact_point::Model| {
             point_keys(other) == point_keys(&point) && (point.label.is_none() || point.label == other.label)
         };
-        let changes = if own.iter().chain(&primary).any(nothing_new) {
+        let changes = if all_points.iter().chain(&primary).any(nothing_new) {
             contact_point::Entity::delete_by_id(point.id).exec(tx.connection()).await?;
             ChangeSet::diff(&CONTACT_POINT, Some(&point), None)
         } else {
             let moved = contact_point::Model { contact_id: merged.after.id, ..point.clone() };
             let changes = tx.update::<contact_point::Entity>(&CONTACT_POINT, &point, &moved).await?;
-            own.push(moved);
+            all_points.push(moved);
             changes.merge(merged.reassignment(&CONTACT_POINT))
         };
         tx.record(merged.entry(&CONTACT_POINT, point.id, changes)).await?;
@@ -347,7 +347,7 @@ async fn merge_points(tx: &mut Transaction, merged: &Merged) -> Result<Vec<conta
     for new in [&merged.before, &merged.duplicate].into_iter().flat_map(points) {
         let point =
             NewContactPoint { contact_id: merged.after.id, ..new }.row(tx.reader(), tx.new_id(), tx.now());
-        if own.iter().chain(&primary).any(|other| point_keys(other) == point_keys(&point)) {
+        if all_points.iter().chain(&primary).any(|other| point_keys(other) == point_keys(&point)) {
             continue;
         }
         // A part of the primary address is no further address.
@@ -356,13 +356,13 @@ async fn merge_points(tx: &mut Transaction, merged: &Merged) -> Result<Vec<conta
         }
         let changes = tx.insert::<contact_point::Entity>(&CONTACT_POINT, &point).await?;
         tx.record(merged.entry(&CONTACT_POINT, point.id, changes)).await?;
-        own.push(point);
+        all_points.push(point);
     }
-    if own.len() > MAX_CONTACT_POINTS {
+    if all_points.len() > MAX_CONTACT_POINTS {
         let message = format!("a contact has at most {MAX_CONTACT_POINTS} contact points");
         return Err(Error::new(Code::Conflict, message).with_coordinate("Contact.contactPoints"));
     }
-    Ok(own)
+    Ok(all_points)
 }
 
 fn parts(point: &contact_point::Model) -> Address {

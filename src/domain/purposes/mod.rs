@@ -101,7 +101,7 @@ async fn sync_tables(app: &App, actor: &str, policy: &Policy) -> Result<(), Erro
     let author =
         Author { policy_revision: policy.revision().to_owned(), ..Author::command(app, actor, None) };
     let mut tx = audit::begin(app, author).await?;
-    let known: Vec<(String, String)> = Entity::find()
+    let stored: Vec<(String, String)> = Entity::find()
         .select_only()
         .column(Column::Code)
         .column(Column::Revision)
@@ -110,13 +110,13 @@ async fn sync_tables(app: &App, actor: &str, policy: &Policy) -> Result<(), Erro
         .all(tx.connection())
         .await?;
     let in_step = |purpose: &PurposeDef| {
-        known.iter().any(|(code, revision)| *code == purpose.code && revision == policy.revision())
+        stored.iter().any(|(code, revision)| *code == purpose.code && revision == policy.revision())
     };
     if policy.purposes().iter().all(|purpose| in_step(purpose)) {
         return Ok(());
     }
     // That of the last load: a purpose that has vanished keeps the revision it was last part of.
-    let before = known.into_iter().map(|(_, revision)| revision).next();
+    let before = stored.into_iter().map(|(_, revision)| revision).next();
     let (groups, kinds): (Vec<_>, Vec<_>) = policy.purposes().iter().partition(|purpose| purpose.is_group);
     for purpose in groups.into_iter().chain(kinds) {
         Entity::insert(row(app, policy, purpose)?)
@@ -163,13 +163,14 @@ async fn sync_tables(app: &App, actor: &str, policy: &Policy) -> Result<(), Erro
 async fn publish(tx: &Transaction, policy: &Policy) -> Result<(), Error> {
     let published = consent_text::Entity::find().all(tx.connection()).await?;
     for text in policy.texts() {
-        let known = published.iter().find(|known| {
-            known.purpose_code == text.purpose
-                && known.language == text.language
-                && known.version == text.version
+        let existing = published.iter().find(|existing| {
+            existing.purpose_code == text.purpose
+                && existing.language == text.language
+                && existing.version == text.version
         });
-        match known {
-            Some(known) if known.sha256 == text.sha256() && known.renew_within == text.renew_within => {}
+        match existing {
+            Some(existing)
+                if existing.sha256 == text.sha256() && existing.renew_within == text.renew_within => {}
             Some(_) => {
                 let name = format!("{}/{}/{}", text.purpose, text.language, text.version);
                 let message = format!(

@@ -159,8 +159,8 @@ fn declaration<'d>(record: &'d Value, labels: &'d Labels) -> Declaration<'d> {
         confirmed.and_then(|_| last(&["REQUESTED"]).find(|item| text(item, "event_time") <= until));
     // A confirmation need not repeat the details of the sign-up.
     let detail = |name: &str| {
-        let own = declared.and_then(|item| text(item, name));
-        own.or_else(|| signed_up.and_then(|item| text(item, name)))
+        let stated = declared.and_then(|item| text(item, name));
+        stated.or_else(|| signed_up.and_then(|item| text(item, name)))
     };
     let status = text(record, "status").unwrap_or_default();
     Declaration {

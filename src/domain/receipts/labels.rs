@@ -108,7 +108,7 @@ impl Labels {
 }
 
 fn word(name: &str, names: &[&str], labels: &[&'static str]) -> &'static str {
-    let found = names.iter().zip(labels).find(|(known, _)| **known == name);
+    let found = names.iter().zip(labels).find(|(candidate, _)| **candidate == name);
     found.map_or("", |(_, word)| *word)
 }
 

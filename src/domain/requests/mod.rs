@@ -70,10 +70,9 @@ pub async fn open(tx: &mut Transaction, actor: &Actor, new: &NewRequest) -> Resu
     if new.purpose.as_ref().is_some_and(|code| actor.policy.purpose(code).is_none()) {
         return Err(Error::bad_input("there is no such purpose").with_input_path("input.purpose"));
     }
-    let is_other_purpose = actor
-        .purpose
-        .as_ref()
-        .is_some_and(|own| !own.sees_all && new.purpose.as_ref().is_some_and(|code| *code != own.code));
+    let is_other_purpose = actor.purpose.as_ref().is_some_and(|purpose| {
+        !purpose.sees_all && new.purpose.as_ref().is_some_and(|code| *code != purpose.code)
+    });
     if is_other_purpose {
         let message = "requests about other purposes may not be opened for this purpose";
         return Err(Error::new(Code::Forbidden, message).with_input_path("input.purpose"));

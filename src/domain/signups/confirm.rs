@@ -67,8 +67,8 @@ async fn pending_for_link(app: &App, link: &link::Model) -> Result<Option<Pendin
                 now: app.now(),
                 locked: false,
             };
-            let Some(own) = sign_up_of(db, link).await? else { return Ok(None) };
-            offers(db, &pending_sign_ups::load(db, &query, (link, &own)).await?).await?
+            let Some(linked_sign_up) = sign_up_of(db, link).await? else { return Ok(None) };
+            offers(db, &pending_sign_ups::load(db, &query, (link, &linked_sign_up)).await?).await?
         }
         LinkKind::Renew => {
             let Some(renewal) = find_renewal(db, link).await? else { return Ok(None) };
@@ -182,7 +182,7 @@ struct LockedSignUp {
     actor: Actor,
     link: link::Model,
     /// The sign-up that the link was mailed for.
-    own: sign_up::Model,
+    linked_sign_up: sign_up::Model,
     /// The locked contact; `None` if it is yet to be created.
     contact: Option<contact::Model>,
     pending_sign_ups: Vec<PendingSignUp>,
@@ -196,22 +196,22 @@ async fn lock_sign_up(
     link: &link::Model,
     request_id: &str,
 ) -> Result<Option<LockedSignUp>, Error> {
-    let Some(own) = sign_up_of(tx.connection(), link).await? else { return Ok(None) };
+    let Some(linked_sign_up) = sign_up_of(tx.connection(), link).await? else { return Ok(None) };
     // The mailbox first: an opt-out about it comes before or after, and of two confirmations for one new mailbox
     // the second finds the contact that the first has created.
-    let mailboxes = app.reader.emails(&own.address).identities;
+    let mailboxes = app.reader.emails(&linked_sign_up.address).identities;
     tx.lock_identities(mailboxes.iter().map(Identity::lock), audit::LockMode::Exclusive).await?;
-    let existing_id = owner(tx, &own).await?;
+    let existing_id = owner(tx, &linked_sign_up).await?;
     let id = existing_id.unwrap_or_else(|| tx.new_subject());
     let actor = act_as(tx, app, id, request_id)?;
     let contact = match existing_id {
         Some(id) => {
             let Some(contact) = lock_contact(tx, &actor, id).await? else { return Ok(None) };
-            if contact.email_key.as_ref() != Some(&own.address_key) {
+            if contact.email_key.as_ref() != Some(&linked_sign_up.address_key) {
                 // The address changed before the lock was granted.
                 return Ok(None);
             }
-            if owner(tx, &own).await? != Some(id) {
+            if owner(tx, &linked_sign_up).await? != Some(id) {
                 // The name changed: the next attempt finds the owner.
                 return Err(Error::retry());
             }
@@ -227,8 +227,8 @@ async fn lock_sign_up(
         now: tx.now(),
         locked: true,
     };
-    let pending_sign_ups = pending_sign_ups::load(tx.connection(), &query, (&link, &own)).await?;
-    Ok(Some(LockedSignUp { id, actor, link, own, contact, pending_sign_ups })
+    let pending_sign_ups = pending_sign_ups::load(tx.connection(), &query, (&link, &linked_sign_up)).await?;
+    Ok(Some(LockedSignUp { id, actor, link, linked_sign_up, contact, pending_sign_ups })
         .filter(|locked_sign_up| !locked_sign_up.pending_sign_ups.is_empty()))
 }
 
@@ -244,8 +244,10 @@ async fn confirm_sign_up(
     let Some(locked_sign_up) = lock_sign_up(tx, app, link, request_id).await? else {
         return Ok(LinkOutcome::Closed);
     };
-    let LockedSignUp { id, actor, link, own, contact, pending_sign_ups } = locked_sign_up;
-    let Some(selected) = selected_sign_ups(tx.connection(), &pending_sign_ups, &own, shown).await? else {
+    let LockedSignUp { id, actor, link, linked_sign_up, contact, pending_sign_ups } = locked_sign_up;
+    let Some(selected) =
+        selected_sign_ups(tx.connection(), &pending_sign_ups, &linked_sign_up, shown).await?
+    else {
         return Ok(LinkOutcome::Changed);
     };
     let (selected, rest): (Vec<PendingSignUp>, Vec<PendingSignUp>) =
@@ -276,7 +278,7 @@ async fn confirm_sign_up(
                 .await?;
         }
     }
-    delete_confirmed(tx, (&link, &own), id, (&selected, &rest), mail.as_ref()).await?;
+    delete_confirmed(tx, (&link, &linked_sign_up), id, (&selected, &rest), mail.as_ref()).await?;
     Ok(LinkOutcome::Done(id))
 }
 
@@ -284,17 +286,17 @@ async fn confirm_sign_up(
 async fn selected_sign_ups<C: ConnectionTrait>(
     connection: &C,
     pending_sign_ups: &[PendingSignUp],
-    own: &sign_up::Model,
+    linked_sign_up: &sign_up::Model,
     shown: ShownOffers<'_>,
 ) -> Result<Option<BTreeSet<Uuid>>, Error> {
     let all = || pending_sign_ups.iter().map(|pending| pending.sign_up.id).collect();
     Ok(match shown {
         ShownOffers::All => Some(all()),
         ShownOffers::Own => {
-            let own = pending_sign_ups::parse_choices(&own.choices)?;
+            let linked_choices = pending_sign_ups::parse_choices(&linked_sign_up.choices)?;
             pending_sign_ups
                 .iter()
-                .all(|pending| pending.choices.iter().all(|choice| own.contains(choice)))
+                .all(|pending| pending.choices.iter().all(|choice| linked_choices.contains(choice)))
                 .then(all)
         }
         ShownOffers::Mark(mark) => {
@@ -332,13 +334,13 @@ async fn create_contact(tx: &mut Transaction, id: Uuid, sign_up: &sign_up::Model
 /// Deletes confirmed sign-ups, which the events now contain. Others stay pending for the same link.
 async fn delete_confirmed(
     tx: &mut Transaction,
-    (link, own): (&link::Model, &sign_up::Model),
+    (link, linked_sign_up): (&link::Model, &sign_up::Model),
     contact: Uuid,
     (selected, rest): (&[PendingSignUp], &[PendingSignUp]),
     mail: Option<&mail::Model>,
 ) -> Result<(), Error> {
     let outcome = selected.iter().flat_map(|pending| &pending.choices).map(|choice| choice.purpose.as_str());
-    let done = pending_sign_ups::remove_choices(tx, (link, own), &outcome.collect()).await?;
+    let done = pending_sign_ups::remove_choices(tx, (link, linked_sign_up), &outcome.collect()).await?;
     match rest.first() {
         Some(next) => {
             link::Entity::update_many()

@@ -42,19 +42,19 @@ pub(super) async fn owner(tx: &Transaction, sign_up: &sign_up::Model) -> Result<
         .order_by_asc(contact::Column::CreatedAt)
         .order_by_asc(contact::Column::Id);
     let rows: Vec<Row> = rows.into_tuple().all(tx.connection()).await?;
-    let records_of_mailbox = rows.into_iter().map(|(id, given, family, key)| Record {
+    let records = rows.into_iter().map(|(id, given, family, key)| Record {
         id,
         names: (folded(given.as_ref()), folded(family.as_ref())),
         primary: key.as_ref() == Some(&sign_up.address_key),
     });
-    let records_of_mailbox: Vec<Record> = records_of_mailbox.collect();
+    let records: Vec<Record> = records.collect();
     if let Some(contact) = sign_up.contact_id
-        && records_of_mailbox.iter().any(|record| record.primary && record.id == contact)
+        && records.iter().any(|record| record.primary && record.id == contact)
     {
         return Ok(Some(contact));
     }
     let given = (folded(sign_up.given_name.as_ref()), folded(sign_up.family_name.as_ref()));
-    Ok(matching_record(&given, &records_of_mailbox))
+    Ok(matching_record(&given, &records))
 }
 
 fn folded(name: Option<&String>) -> Option<String> {
@@ -62,15 +62,15 @@ fn folded(name: Option<&String>) -> Option<String> {
 }
 
 /// The record with the given names; the oldest of several of one person.
-fn matching_record(given: &Names, records_of_mailbox: &[Record]) -> Option<Uuid> {
-    let primary = || records_of_mailbox.iter().filter(|record| record.primary);
+fn matching_record(given: &Names, records: &[Record]) -> Option<Uuid> {
+    let primary = || records.iter().filter(|record| record.primary);
     // Several records of one person count as one: whichever is chosen, nobody else declares.
-    let one_person = |records_of_mailbox: &[&Record]| {
-        let first = records_of_mailbox.first()?;
-        records_of_mailbox.iter().all(|record| record.names == first.names).then_some(first.id)
+    let one_person = |records: &[&Record]| {
+        let first = records.first()?;
+        records.iter().all(|record| record.names == first.names).then_some(first.id)
     };
     if *given == (None, None) {
-        let all: Vec<&Record> = records_of_mailbox.iter().collect();
+        let all: Vec<&Record> = records.iter().collect();
         let nameless = || primary().find(|record| record.names == (None, None)).map(|record| record.id);
         return match one_person(&all) {
             Some(_) => primary().next().map(|record| record.id),
@@ -85,7 +85,7 @@ fn matching_record(given: &Names, records_of_mailbox: &[Record]) -> Option<Uuid>
         return one_person(&agreeing);
     }
     // A record without a name belongs to the only person known to read there.
-    match records_of_mailbox {
+    match records {
         [only] if only.primary && !names_conflict(given, &only.names) => Some(only.id),
         _ => None,
     }
@@ -112,8 +112,8 @@ mod tests {
     }
 
     /// The number of the chosen record; `~` marks a name whose record has the mailbox as a further one.
-    fn of(given: &str, records_of_mailbox: &[&str]) -> Option<u128> {
-        let records_of_mailbox: Vec<Record> = records_of_mailbox
+    fn of(given: &str, records: &[&str]) -> Option<u128> {
+        let records: Vec<Record> = records
             .iter()
             .zip(1..)
             .map(|(text, number)| Record {
@@ -122,7 +122,7 @@ mod tests {
                 primary: !text.starts_with('~'),
             })
             .collect();
-        matching_record(&names(given), &records_of_mailbox).map(|id| id.as_u128())
+        matching_record(&names(given), &records).map(|id| id.as_u128())
     }
 
     #[test]

@@ -37,25 +37,28 @@ pub(super) struct PendingQuery<'a> {
     pub(super) locked: bool,
 }
 
-/// Sign-ups of the same mailbox under the same name as `own`, and for the same contact if they were made for a
+/// Sign-ups of the same mailbox under the same name as `linked_sign_up`, and for the same contact if they were made for a
 /// known one. A link proves a mailbox: a request for one record, or in one name, declares nothing for another.
-fn same_person((link, own): (&link::Model, &sign_up::Model)) -> Condition {
+fn same_person((link, linked_sign_up): (&link::Model, &sign_up::Model)) -> Condition {
     let contact = match link.contact_id {
         Some(id) => sign_up::Column::ContactId.eq(id),
         None => sign_up::Column::ContactId.is_null(),
     };
-    Condition::all().add(sign_up::Column::AddressKey.eq(&link.address_key)).add(contact).add(by_name(own))
+    Condition::all()
+        .add(sign_up::Column::AddressKey.eq(&link.address_key))
+        .add(contact)
+        .add(by_name(linked_sign_up))
 }
 
 /// Sign-ups under the same name.
-fn by_name(own: &sign_up::Model) -> Condition {
+fn by_name(linked_sign_up: &sign_up::Model) -> Condition {
     let is = |column: sign_up::Column, name: &Option<String>| match name {
         Some(name) => column.eq(name),
         None => column.is_null(),
     };
     Condition::all()
-        .add(is(sign_up::Column::GivenName, &own.given_name))
-        .add(is(sign_up::Column::FamilyName, &own.family_name))
+        .add(is(sign_up::Column::GivenName, &linked_sign_up.given_name))
+        .add(is(sign_up::Column::FamilyName, &linked_sign_up.family_name))
 }
 
 /// Of identical sign-ups only the newest counts: their number is bounded by the possible choices, not by how often
@@ -71,11 +74,11 @@ fn newest_sign_ups(of: (&link::Model, &sign_up::Model), now: DateTime<Utc>) -> S
         .and_where(Expr::col((link::Entity, link::Column::UsedAt)).is_null())
         .and_where(Expr::col((link::Entity, link::Column::ExpiresAt)).gt(now))
         .take();
-    let place = "ROW_NUMBER() OVER (PARTITION BY choices ORDER BY signed_up_at DESC, id DESC)";
+    let rank = "ROW_NUMBER() OVER (PARTITION BY choices ORDER BY signed_up_at DESC, id DESC)";
     let ranked = sign_up::Entity::find()
         .select_only()
         .column(sign_up::Column::Id)
-        .column_as(Expr::cust(place), "place")
+        .column_as(Expr::cust(rank), "place")
         .filter(same_person(of))
         // A sign-up that nobody confirmed while its own link was valid is over, whatever comes after it.
         .filter(Expr::exists(holds))
@@ -96,14 +99,14 @@ fn newest_sign_ups(of: (&link::Model, &sign_up::Model), now: DateTime<Utc>) -> S
 pub(super) async fn load<C: ConnectionTrait>(
     connection: &C,
     query: &PendingQuery<'_>,
-    (link, own): (&link::Model, &sign_up::Model),
+    (link, linked_sign_up): (&link::Model, &sign_up::Model),
 ) -> Result<Vec<PendingSignUp>, Error> {
     // A link whose own sign-up is done opens no other's.
     if link.sign_up_id.is_none() || link.address_key.is_empty() {
         return Ok(Vec::new());
     }
     let rows = sign_up::Entity::find()
-        .filter(sign_up::Column::Id.in_subquery(newest_sign_ups((link, own), query.now)))
+        .filter(sign_up::Column::Id.in_subquery(newest_sign_ups((link, linked_sign_up), query.now)))
         .apply_if(query.locked.then_some(()), |rows, ()| rows.lock_exclusive());
     let mut rows = rows.all(connection).await?;
     rows.sort_by_key(|row| std::cmp::Reverse((row.signed_up_at, row.id)));

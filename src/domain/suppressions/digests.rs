@@ -61,8 +61,8 @@ pub(super) fn digests(
     for version in versions.iter().filter(|version| **version != reader.version()) {
         if version == Reader::FIRST {
             all.extend(reachable.first_reader_keys(names));
-        } else if let Some(other) = Reader::of_version(version) {
-            all.extend(reachable.identities_read_by(&other).iter().flat_map(digest_texts));
+        } else if let Some(former) = Reader::of_version(version) {
+            all.extend(reachable.identities_read_by(&former).iter().flat_map(digest_texts));
         }
     }
     all.sort_unstable();

@@ -154,9 +154,9 @@ impl<'a> StopDuties<'a> {
         // A contact may have one mailbox in several spellings.
         let mut seen = Vec::new();
         duties.identities.retain(|(reachable, channel)| {
-            let known = seen.contains(&(reachable.identity(), *channel));
+            let is_repeated = seen.contains(&(reachable.identity(), *channel));
             seen.push((reachable.identity(), *channel));
-            !known
+            !is_repeated
         });
         duties.identities.retain(|(_, channel)| duties.codes.contains_key(&Some(channel.to_value())));
         duties

@@ -106,8 +106,10 @@ async fn with_other_addresses(
 ) -> Result<NewAddresses, Error> {
     let mut all = stated.all().to_vec();
     for id in records {
-        let Some(own) = contacts::addresses_of(tx.connection(), tx.reader(), *id).await? else { continue };
-        for reachable in own.on_channels(channels).all() {
+        let Some(addresses) = contacts::addresses_of(tx.connection(), tx.reader(), *id).await? else {
+            continue;
+        };
+        for reachable in addresses.on_channels(channels).all() {
             if !all.iter().any(|candidate| candidate.identity() == reachable.identity()) {
                 all.push(reachable.clone());
             }
@@ -123,7 +125,7 @@ async fn load_addresses(tx: &Transaction, id: Uuid) -> Result<NewAddresses, Erro
 /// Under a purpose on consent nobody may be found by an address: a hit would reveal addresses that no consent
 /// covers.
 fn check_lookup_permitted(actor: &Actor, address: &Address) -> Result<(), Error> {
-    if actor.purpose.as_ref().is_some_and(|own| own.grounds == Grounds::Consent) {
+    if actor.purpose.as_ref().is_some_and(|purpose| purpose.grounds == Grounds::Consent) {
         let message = "contacts may not be found by an address for this purpose";
         let coordinate = format!("{}.{}", CONTACT.name, address.name());
         let input_path = format!("input.{}", address.name());

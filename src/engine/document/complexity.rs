@@ -56,8 +56,8 @@ pub(in crate::engine) fn check(
     variables: &Map<String, Json>,
     limits: &Limits,
 ) -> Result<(), Error> {
-    let too_many = |what: &str, limit: u64| {
-        Err(Error::new(Code::QueryTooComplex, format!("the document has more than {limit} {what}")))
+    let too_many = |things: &str, limit: u64| {
+        Err(Error::new(Code::QueryTooComplex, format!("the document has more than {limit} {things}")))
     };
     if document.fragments.len() as u64 > limits.fragments {
         return too_many("fragments", limits.fragments);
@@ -85,7 +85,7 @@ pub(in crate::engine) fn check(
         return too_many("fields", limits.fields);
     }
     for size in sizes {
-        for (amount, limit, what) in [
+        for (amount, limit, things) in [
             (size.root_fields, limits.root_fields, "root fields"),
             (size.aliases, limits.aliases, "aliases"),
             (size.depth, limits.depth, "nested selections"),
@@ -95,7 +95,7 @@ pub(in crate::engine) fn check(
             (size.lists, MAX_INTROSPECTION_LISTS, "nested lists of introspection"),
         ] {
             if amount > limit {
-                return too_many(what, limit);
+                return too_many(things, limit);
             }
         }
     }

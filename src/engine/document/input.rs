@@ -96,8 +96,8 @@ impl Input {
             return Err(Error::bad_input("an input must be an object").with_input_path(path));
         };
         let fields = ty.all();
-        let known = |name: &str| fields.iter().any(|field| field.names().any(|declared| declared == name));
-        if let Some(unknown) = entries.keys().find(|name| !known(name)) {
+        let is_field = |name: &str| fields.iter().any(|field| field.names().any(|declared| declared == name));
+        if let Some(unknown) = entries.keys().find(|name| !is_field(name)) {
             return Err(
                 Error::bad_input("there is no such input field").with_input_path(format!("{path}.{unknown}"))
             );

@@ -16,7 +16,7 @@ const MAX_NAME_BYTES: usize = 255;
 /// # Errors
 /// `QUERY_TOO_COMPLEX`; `BAD_USER_INPUT` for a name that is too long.
 pub fn check_source(document: &str, limits: &Limits) -> Result<(), Error> {
-    let too_complex = |what: String| Err(Error::new(Code::QueryTooComplex, what));
+    let too_complex = |message: String| Err(Error::new(Code::QueryTooComplex, message));
     if document.len() as u64 > limits.document_bytes {
         return too_complex(format!("the document has more than {} bytes", limits.document_bytes));
     }

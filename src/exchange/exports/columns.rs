@@ -1,4 +1,4 @@
-//! What an export holds of each contact. Room: exchange/exports.
+//! The columns of an export. Room: exchange/exports.
 
 use super::opt_outs;
 use crate::{
@@ -7,23 +7,23 @@ use crate::{
     registry::{BLOCK, CONTACT, CONTACT_POINT, FieldSource, OBJECTION, ObjectType, PROVENANCE, PURPOSE},
 };
 
-/// What an export holds.
+/// The columns of an export.
 #[derive(Clone, Debug)]
 pub struct Columns {
     /// Fields of the contact.
     pub contact: Vec<&'static str>,
-    /// Fields of its further contact points; empty where they may not be read.
+    /// Fields of its further contact points; empty if they may not be read.
     pub points: Vec<&'static str>,
-    /// Fields of its sources; empty where they may not be read.
+    /// Fields of its sources; empty if they may not be read.
     pub sources: Vec<&'static str>,
-    /// Whether it tells to what advertising each contact objects.
+    /// Whether it includes the advertising that each contact objects to.
     pub opt_outs: bool,
-    /// Coordinates that are left out, because only masked values may be read or nothing.
+    /// Coordinates that are left out because they may only be read masked, or not at all.
     pub left_out: Vec<String>,
 }
 
 impl Columns {
-    /// What `actor` may read in full of each contact that it sees; with `links`, those of persons too.
+    /// The columns that `actor` may read in full; with `links`, including preference links.
     pub fn readable_by(actor: &Actor, links: bool) -> Self {
         let mut left_out = Vec::new();
         let mut fields = |object: &'static ObjectType| -> Vec<&'static str> {
@@ -39,7 +39,7 @@ impl Columns {
             readable
         };
         let contact = fields(&CONTACT);
-        // Without what an import needs of them they would not come back.
+        // Without the field that an import needs, they could not be imported again.
         let mut children = |link: &str, object, required: &str| {
             let readable = !contact_pages::readable(actor, &CONTACT, [link]).is_empty()
                 && !contact_pages::readable(actor, object, [required]).is_empty();
@@ -54,7 +54,7 @@ impl Columns {
                 left_out.push(format!("{}.{link}", CONTACT.name));
             }
         }
-        // In part they would look like all of them.
+        // A partial list would look complete.
         let can_read_all = |object, names: &[&'static str]| {
             contact_pages::readable(actor, object, names.iter().copied()).len() == names.len()
         };
@@ -69,7 +69,7 @@ impl Columns {
         Self { contact, points, sources, opt_outs, left_out }
     }
 
-    /// What is selected of each contact.
+    /// The GraphQL selection for each contact.
     pub(super) fn selection(&self) -> String {
         let children = |link: &str, fields: &[&str]| match fields {
             [] => String::new(),

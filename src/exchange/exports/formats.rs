@@ -14,7 +14,8 @@ use crate::{
 /// How an export is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Comma-separated values (RFC 4180) in UTF-8, spreadsheet formulas neutralised; contact points and sources as JSON.
+    /// Comma-separated values (RFC 4180) in UTF-8, with spreadsheet formulas escaped; contact points and sources as
+    /// JSON.
     Csv,
     /// One contact as JSON on each line.
     JsonLines,
@@ -46,7 +47,7 @@ impl Format {
                 header.extend((!columns.points.is_empty()).then_some("contactPoints"));
                 header.extend((!columns.sources.is_empty()).then_some("provenance"));
                 header.extend(OPT_OUTS_OF_OWN.iter().map(|(_, head)| *head).filter(|_| columns.opt_outs));
-                // Every cell in quotes, so that no other separator divides it.
+                // Every cell is quoted, so that no other separator splits it.
                 let mut csv = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(out);
                 csv.write_record(&header).map_err(|_| write_error())?;
                 FormatWriter::Csv(Box::new(csv), header)
@@ -55,7 +56,7 @@ impl Format {
     }
 }
 
-/// Writes contacts as they come.
+/// Writes contacts one by one.
 pub(super) enum FormatWriter<W: Write> {
     Csv(Box<csv::Writer<W>>, Vec<&'static str>),
     JsonLines(W),
@@ -71,7 +72,7 @@ impl<W: Write> FormatWriter<W> {
     pub fn write(&mut self, contact: &Map<String, Json>) -> Result<(), Error> {
         match self {
             Self::Csv(csv, header) => {
-                // The id stays as it is: it tells which row this is.
+                // The id is not escaped, because it identifies the row.
                 let cell = |column: &&'static str| match contact.get(*column) {
                     None if OPT_OUTS_OF_OWN.iter().any(|(_, name)| name == column) => {
                         opt_out_cell(contact, column)
@@ -94,7 +95,7 @@ impl<W: Write> FormatWriter<W> {
         }
     }
 
-    /// Writes what is left.
+    /// Flushes the output.
     pub fn finish(self) -> Result<(), Error> {
         let flushed: io::Result<()> = match self {
             Self::Csv(mut csv, _) => csv.flush(),
@@ -104,7 +105,7 @@ impl<W: Write> FormatWriter<W> {
     }
 }
 
-/// Codes of what the contact objects to on the channel of a column, with blanks between them.
+/// Codes of the purposes that the contact objects to on the channel of a column, separated by spaces.
 fn opt_out_cell(contact: &Map<String, Json>, column: &str) -> String {
     let channel =
         OPT_OUTS_OF_OWN.iter().find(|(_, name)| *name == column).map(|(channel, _)| channel.to_value());

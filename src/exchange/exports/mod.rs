@@ -1,7 +1,9 @@
-//! Exports of what a credential may read for a purpose, by the same door as every other read, audited. Room: exchange/exports.
+//! Audited exports of what a credential may read for a purpose, through the same path as every other read.
+//! Room: exchange/exports.
 //!
-//! Exports and the search for duplicates (`src/exchange/duplicates.rs`) ask for pages as any client does, for the fields that the caller may read in full, with the credential looked up for each
-//! page: there is no second way to a value. The entry of an export is written before the first page leaves.
+//! Exports and the search for duplicates (`src/exchange/duplicates.rs`) ask for pages as any client does, for the
+//! fields that the caller may read in full, with the credential looked up for each page: there is no second way to a
+//! value. The entry of an export is written before the first page leaves.
 
 mod columns;
 mod formats;
@@ -33,22 +35,22 @@ use crate::{
 pub struct Exported {
     /// Contacts.
     pub rows: u64,
-    /// What the file holds, and what it does not.
+    /// The columns of the file, and those left out.
     pub columns: Columns,
-    /// Contacts that a block stands on, where that is told: who read at their address, or a list, says no.
+    /// Contacts with a block, if opt-outs are exported: somebody else at their address, or a list, opted out.
     pub blocked: u64,
-    /// Values that a missing consent kept back, by coordinate.
+    /// Number of values withheld for lack of consent, by coordinate.
     pub withheld: BTreeMap<String, u64>,
 }
 
 /// Writes every contact that exists for the caller to `out`, ordered by id, with what the caller may read in full.
 ///
-/// `caller` is asked anew for each page, so that a credential that ends, ends the export. The audit log tells of the export
-/// before anything is written, and of its extent at the end.
+/// `caller` authenticates again for each page, so an expired credential stops the export. The audit log records the
+/// export before anything is written, and its size at the end.
 ///
 /// # Errors
-/// `FORBIDDEN` where contacts may not be listed, `FORBIDDEN_FIELD` where nothing of them may be read, `BAD_USER_INPUT` where
-/// `out` cannot be written, and what `caller` gives.
+/// `FORBIDDEN` where contacts may not be listed, `FORBIDDEN_FIELD` where nothing of them may be read, `BAD_USER_INPUT`
+/// where `out` cannot be written, and what `caller` gives.
 pub async fn contacts<F, W>(
     app: &App,
     pipeline: &Pipeline,
@@ -61,7 +63,7 @@ where
     W: Write,
 {
     let actor = caller().await?;
-    // A vCard has no place for them.
+    // A vCard has no property for them.
     let links = app.pages.public_url.is_some() && format != Format::VCard;
     let columns = Columns::readable_by(&actor, links);
     if columns.contact.is_empty() {
@@ -72,7 +74,7 @@ where
     let mut next = pages.next().await?;
     let start = json!({"begun": true, "format": format.as_str(), "fields": columns.coordinates()});
     record(app, &actor, audit_entry(start)).await?;
-    // What only active contacts are seen for tells of their state.
+    // A purpose that only sees active contacts implies their state.
     let all_active = actor
         .purpose
         .as_ref()

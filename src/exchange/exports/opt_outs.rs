@@ -1,20 +1,21 @@
-//! To what advertising the contacts of an export object, so that whoever takes the file over takes that over too. Room: exchange/exports.
+//! The opt-outs of exported contacts, so that they move with the file. Room: exchange/exports.
 //!
-//! A block is no word of the person whose record it stands on, so it is none in the file either: such contacts are counted.
+//! A block is not a declaration of the person on whose record it is, so it is not exported: such contacts are only
+//! counted.
 
 use serde_json::{Map, Value as Json, json};
 
 use crate::{domain::suppressions, policy::Policy};
 
-/// What is read of an objection.
+/// The fields that are read of an objection.
 pub(super) const FIELDS: [&str; 4] = ["endedAt", "channel", "purpose", "objectedAt"];
-/// What is read of a block.
+/// The fields that are read of a block.
 pub(super) const OF_BLOCKS: [&str; 4] = ["endedAt", "channel", "purpose", "since"];
-/// The same as a client selects it.
+/// The GraphQL selection of both.
 pub(super) const SELECTION: &str = " objections { endedAt channel objectedAt purpose { code } } blocks { endedAt channel since purpose { code } }";
 
-/// Puts what is objected to now in the place of the objections: `optOuts`, each with the code of the purpose or group, the channel or null for
-/// all, and since when. Gives whether a block stands on the contact that none of these says.
+/// Replaces the objections by `optOuts`, each with the code of the purpose or group, the channel (null for all) and the
+/// start. Returns whether the contact has a block that none of these explains.
 pub(super) fn insert_into(policy: &Policy, contact: &mut Map<String, Json>) -> bool {
     let list = |contact: &mut Map<String, Json>, name: &str| match contact.remove(name) {
         Some(Json::Array(entries)) => {
@@ -27,13 +28,13 @@ pub(super) fn insert_into(policy: &Policy, contact: &mut Map<String, Json>) -> b
         .into_iter()
         .filter_map(|objection| {
             let code = code(&objection);
-            // What the policy does not know any more may have been advertising, and is read as that.
+            // A purpose that is no longer in the policy may have been advertising, and counts as such.
             let known_code = code.as_deref().filter(|code| policy.purpose(code).is_some());
             let is_advertising = known_code.is_none_or(|code| suppressions::is_advertising(policy, code));
             is_advertising.then(|| json!({ "purpose": code, "channel": objection.get("channel"), "objectedAt": objection.get("objectedAt") }))
         })
         .collect();
-    // The person's own objection blocks its own record as well.
+    // An objection of the person also creates a block on its own record.
     let covers = |objection: &Json, block: &Json| {
         let entry = |entry: &Json, name: &str| entry.get(name).and_then(Json::as_str).map(str::to_owned);
         let channel = entry(objection, "channel");
@@ -48,7 +49,7 @@ pub(super) fn insert_into(policy: &Policy, contact: &mut Map<String, Json>) -> b
     has_other_block
 }
 
-/// What a contact objects to, which was told so: the code and since when, with `@` between them, and the channel or `None` for all.
+/// The opt-outs of an exported contact: the code and the start, separated by `@`, and the channel (`None` for all).
 pub(super) fn opt_outs_of(contact: &Map<String, Json>) -> impl Iterator<Item = (String, Option<&str>)> {
     let entries = contact.get("optOuts").and_then(Json::as_array).into_iter().flatten();
     entries.map(|opt_out| {

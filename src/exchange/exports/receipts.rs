@@ -1,4 +1,4 @@
-//! Receipts handed out, each with an entry in the audit log. Room: exchange/exports.
+//! Issued receipts, each with an entry in the audit log. Room: exchange/exports.
 
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
@@ -42,11 +42,11 @@ impl ReceiptFormat {
     }
 }
 
-/// The receipt of a consent, as a client of the API gets it. The audit log tells of it before it is handed out.
+/// The receipt of a consent, as a client of the API gets it. The audit log records it before it is returned.
 ///
 /// # Errors
-/// `NOT_FOUND` where there is no such consent for this caller; `FORBIDDEN` and `FORBIDDEN_FIELD` where it may not be read;
-/// `AUDIT_UNAVAILABLE`.
+/// `NOT_FOUND` where there is no such consent for this caller; `FORBIDDEN` and `FORBIDDEN_FIELD` where it may not be
+/// read; `AUDIT_UNAVAILABLE`.
 pub async fn receipt(
     app: &App,
     pipeline: &Pipeline,

@@ -1,4 +1,4 @@
-//! Stop files: what a recipient is to stop, without a value of anybody that it did not get. Room: exchange/exports.
+//! Stop files: what a recipient must stop, without any value that it did not receive. Room: exchange/exports.
 
 use std::io::Write;
 
@@ -27,8 +27,8 @@ pub enum StopFormat {
     Json,
 }
 
-/// Writes every duty of `recipient` that is not acknowledged to `out`. Once it is written whole it counts as told; what fails before leaves
-/// everything as it was.
+/// Writes every unacknowledged duty of `recipient` to `out`. The duties count as sent once the file is complete; a
+/// failure before that changes nothing.
 ///
 /// # Errors
 /// `BAD_USER_INPUT` where `out` cannot be written, and from the database.
@@ -47,7 +47,7 @@ pub async fn stops<W: Write>(
     Ok(summary)
 }
 
-/// Notes that `recipient` did what a batch told it; gives of how many duties.
+/// Records that `recipient` acted on a batch; returns the number of duties.
 ///
 /// # Errors
 /// `NOT_FOUND` for a batch that this recipient was never told.
@@ -61,7 +61,7 @@ pub async fn acknowledge(app: &App, actor: &str, recipient: Uuid, batch: Uuid) -
     .await
 }
 
-/// Writes lines as they come.
+/// Writes lines one by one.
 enum StopWriter<W: Write> {
     Csv(Box<csv::Writer<W>>),
     Json { out: W, any: bool },

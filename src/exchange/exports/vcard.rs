@@ -16,8 +16,8 @@ use crate::{
     exchange::imports::{OPT_OUT, STATE},
 };
 
-/// The card of `contact`, as far as it holds anything. Where its state may not be read, and not `all_active` is known of the
-/// purpose, the card says that it cannot be told.
+/// The card of `contact`. If its state may not be read and the purpose does not imply it (`all_active`), the card says
+/// that the state is unknown.
 pub(super) fn card(contact: &Map<String, Json>, all_active: bool) -> Result<String, Error> {
     let text = |name: &str| contact.get(name).and_then(Json::as_str);
     let mut card = Card::default();
@@ -95,7 +95,7 @@ impl Card {
         }
     }
 
-    /// An e-mail address or phone number: that of the contact itself is preferred, others have a label.
+    /// Adds an e-mail address or phone number: the primary one is marked as preferred, others have a label.
     fn add_contact_value(&mut self, property: Property, value: Option<&str>, label: Option<&str>) {
         let Some(value) = value else { return };
         self.add(property, &[value]);
@@ -111,8 +111,8 @@ impl Card {
         self.mark_last_entry(label);
     }
 
-    /// Says of the last entry that it is preferred, or what it is used for: by the words of the standard where it has them,
-    /// else by the label that address books know.
+    /// Marks the last entry as preferred, or with its use: by the types of the standard if they match, otherwise by the
+    /// label that address books understand.
     fn mark_last_entry(&mut self, label: Option<&str>) {
         let group = format!("item{}", self.entries.len());
         let Some(entry) = self.entries.last_mut() else { return };

@@ -1,4 +1,4 @@
-//! What a cell holds of addresses and numbers: one, several, or what cannot be read. Room: exchange/imports.
+//! Parses cells with addresses or phone numbers. Room: exchange/imports.
 
 use crate::{
     base::identities::{Reader, Reading, is_damaged},

@@ -1,4 +1,4 @@
-//! Batches of rows, each read while the one before is written. Room: exchange/imports.
+//! Batches of rows; each is read while the previous one is written. Room: exchange/imports.
 
 use std::{io::Read, thread};
 
@@ -10,21 +10,21 @@ use crate::base::{error::Error, identities::Reader};
 /// Rows that are read, and written in one transaction.
 const BATCH_SIZE: usize = 100;
 
-/// Rows that are written together, and what was found beside them.
+/// Rows that are written together, with their problems.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    /// Rows that can come in.
+    /// Valid rows.
     pub rows: Vec<Row>,
-    /// Rows that cannot, and opt out.
+    /// Rejected rows that opt out.
     pub rejected_rows: Vec<Row>,
     /// How many rows the file had.
     pub read: u64,
-    /// How many of them cannot come in.
+    /// How many of them were rejected.
     pub rejected: u64,
     pub problems: Vec<Problem>,
-    /// Names of what the file holds and no field does, one for each row.
+    /// Names of contents without a field, one for each row.
     pub left_out: Vec<String>,
-    /// Whether the file ends with it.
+    /// Whether it is the last batch of the file.
     pub is_last: bool,
 }
 
@@ -46,7 +46,7 @@ impl Batch {
             }
         }
         for row in batch.rows.iter().chain(&batch.rejected_rows) {
-            // The row keeps the keys of its addresses, so that the writer does not wait for them.
+            // Computes the address keys here, so that the writer does not wait for them.
             row.addresses(reader)?;
         }
         Ok(batch)
@@ -57,8 +57,8 @@ impl Batch {
 pub(super) struct Batches(Receiver<Result<Batch, Error>>);
 
 impl Batches {
-    /// Reads `rows` in a thread of its own, at most two batches ahead of the writer. A program that ends does not wait for this thread,
-    /// which may itself wait for a pipe.
+    /// Reads `rows` in a thread of its own, at most two batches ahead of the writer. A program that ends does not wait
+    /// for this thread, which may itself wait for a pipe.
     ///
     /// # Errors
     /// `INTERNAL` where there can be no further thread.
@@ -68,7 +68,7 @@ impl Batches {
             loop {
                 let batch = Batch::read(&mut rows, &reader);
                 let has_more = batch.as_ref().is_ok_and(|batch| !batch.is_last);
-                // Nobody waits for it where the import was given up.
+                // The receiver is gone if the import was aborted.
                 if sender.blocking_send(batch).is_err() || !has_more {
                     return;
                 }

@@ -1,4 +1,4 @@
-//! Lines of a file, none longer than memory shall hold. Room: exchange/imports.
+//! Lines of a file, with a maximum length. Room: exchange/imports.
 
 use std::io::{self, BufRead, Read};
 
@@ -17,7 +17,7 @@ pub(super) struct BoundedLines<R> {
 pub(super) struct Line {
     /// Its number.
     pub number: u64,
-    /// Whether it is longer than can be taken; then nothing of it is given.
+    /// Whether it exceeds the maximum length; then it is returned empty.
     pub too_long: bool,
 }
 
@@ -32,8 +32,8 @@ impl<R: Read> BoundedLines<R> {
         self.read
     }
 
-    /// Reads the next line into `line`, with its end; `None` at the end of the file. A mark of byte order in front of the
-    /// first is dropped.
+    /// Reads the next line into `line`, including its end; `None` at the end of the file. Drops a leading byte order
+    /// mark.
     ///
     /// # Errors
     /// Of the file.

@@ -1,4 +1,4 @@
-//! What an import of contacts is asked for. Room: exchange/imports.
+//! The parameters of an import of contacts. Room: exchange/imports.
 
 use chrono::{DateTime, Utc};
 
@@ -17,7 +17,7 @@ pub struct ContactImport {
     pub map: Map,
     /// Which columns say who does not want to be advertised to: that is an objection to direct marketing.
     pub opt_outs: Vec<OptOut>,
-    /// Columns that do not count, whatever they look like.
+    /// Columns to ignore, even if they look relevant.
     pub ignore: Vec<String>,
     /// The column of the id in the source. Without one, a row is known again as long as its values stay the same.
     pub external_id: Option<String>,
@@ -29,7 +29,7 @@ pub struct ContactImport {
     pub ground: String,
     /// Since when the ground holds; otherwise since now.
     pub since: Option<DateTime<Utc>>,
-    /// Who imports.
+    /// The actor of the import.
     pub actor: String,
     /// How the file is read.
     pub read_options: ReadOptions,
@@ -37,7 +37,7 @@ pub struct ContactImport {
     pub informed_at: Option<DateTime<Utc>>,
     /// Version of the privacy notice they were given.
     pub notice_version: Option<String>,
-    /// Whether to check only and write nothing.
+    /// Whether to only check and write nothing.
     pub dry_run: bool,
 }
 

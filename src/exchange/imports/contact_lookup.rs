@@ -1,4 +1,4 @@
-//! By what a line names somebody, and which contacts that are. Room: exchange/imports.
+//! References to persons in lines, and the lookup of their contacts. Room: exchange/imports.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,13 +14,13 @@ use crate::{
 /// Values in one list of a statement.
 const MAX_BIND_VALUES: usize = 5_000;
 
-/// By what somebody is named.
+/// A reference to a person.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum PersonRef {
     Id(Uuid),
     /// Id in a source.
     External(String),
-    /// A mailbox, a number or a postal address; nobody is looked for by the last.
+    /// A mailbox, a phone number or a postal address; contacts are not looked up by the last.
     Address(Reachable),
 }
 
@@ -34,15 +34,15 @@ impl PersonRef {
     }
 }
 
-/// Contacts by what lines name them by; an id whether or not it is one.
+/// The contacts of each reference; an id is included even if there is no such contact.
 pub(super) type ContactMatches = HashMap<PersonRef, HashSet<Uuid>>;
 
-/// Every contact that is named.
+/// The ids of all matched contacts.
 pub(super) fn contact_ids(matches: &ContactMatches) -> HashSet<Uuid> {
     matches.values().flatten().copied().collect()
 }
 
-/// Looks for the contacts of all names: a statement for each kind of name. External ids are those of `source`, where one is given.
+/// Looks up the contacts of all references, with one statement per kind. External ids belong to `source`, if given.
 pub(super) async fn find_contacts<C: ConnectionTrait>(
     connection: &C,
     source: Option<&str>,
@@ -110,8 +110,9 @@ async fn rows_by_key<C: ConnectionTrait>(
     Ok(rows)
 }
 
-/// The contacts if they are records of one person, by their names; none where they are of several: of an address of theirs nobody is
-/// known to have spoken, and it is blocked all the same. Where `names` are told, given and family name folded, it is the person of these.
+/// The contacts if they are records of one person, by their names; none where they are of several: of an address of
+/// theirs nobody is known to have spoken, and it is blocked all the same. Where `names` are told, given and family name
+/// folded, it is the person of these.
 pub(super) async fn records_of_one_person<C: ConnectionTrait>(
     connection: &C,
     ids: Vec<Uuid>,
@@ -135,7 +136,7 @@ pub(super) async fn records_of_one_person<C: ConnectionTrait>(
     Ok(if is_one_person { ids } else { Vec::new() })
 }
 
-/// Those of the contacts that are there, and not erased.
+/// The contacts that exist and are not erased.
 pub(super) async fn existing<C: ConnectionTrait>(
     connection: &C,
     ids: &HashSet<Uuid>,

@@ -71,8 +71,8 @@ impl<R: Read> CsvRows<R> {
     /// Reads the header, if there is one, and finds the mapped columns.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT` for a column that is not there, or there twice, for a file without the header it should have, and for a
-    /// column of opt-outs that is not mapped where the contacts are to be advertised to.
+    /// `BAD_USER_INPUT` for a column that is not there, or there twice, for a file without the header it should have,
+    /// and for a column of opt-outs that is not mapped where the contacts are to be advertised to.
     pub fn open(
         file: R,
         import: &ContactImport,
@@ -286,7 +286,7 @@ impl<R: Read> CsvRows<R> {
                 continue;
             }
             let opted_out = |cell: String| if *asks_yes { lacks_yes(&cell) } else { opts_out(&cell) };
-            // What cannot be read may be a no.
+            // An unreadable cell may be an opt-out.
             if cell.map_or(true, opted_out) {
                 draft.add_opt_out(RowOptOut { channel: *channel, purpose: None, at: None });
             }

@@ -1,4 +1,4 @@
-//! What a CSV file says between the lines: where each row begins, and where its quotes are broken. Room: exchange/imports.
+//! Scans a CSV file for the first line of each row and for broken quotes. Room: exchange/imports.
 
 use std::{
     collections::VecDeque,
@@ -18,9 +18,9 @@ enum ScanState {
     Quote,
 }
 
-/// Passes a file on and knows of each row on which line it begins, and whether its quotes are broken. The CSV reader's own
-/// count of lines is that of the end of the row before, which is wrong after empty lines; and after a closing quote it takes
-/// whatever comes, so that two rows may become one.
+/// Passes a file on and knows of each row on which line it begins, and whether its quotes are broken. The CSV reader's
+/// own count of lines is that of the end of the row before, which is wrong after empty lines; and after a closing quote
+/// it takes whatever comes, so that two rows may become one.
 pub(super) struct LineScanner<R> {
     file: R,
     delimiter: u8,

@@ -1,15 +1,15 @@
-//! Heads of columns: the same however they are written, and those that look like a field without being called so. Room: exchange/imports.
+//! Column headers: normalisation, and detection of headers that look like a field. Room: exchange/imports.
 
 use strsim::osa_distance;
 
 use crate::base::fold::fold;
 
-/// What is left of a head when case, accents, blanks, hyphens, underscores and marks do not count.
+/// Normalises a header: ignores case, accents, spaces, hyphens, underscores and punctuation.
 pub(super) fn normalize(header_name: &str) -> String {
     fold(header_name).chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
-/// Words that columns of a field are called by elsewhere, in plain form.
+/// Other names of fields, normalised.
 const SYNONYMS: &[(&str, &[&str])] = &[
     ("contactId", &["contact", "kontakt", "kontaktid", "zweckid"]),
     ("email", &["mail", "emailaddress", "emailadresse", "mailaddress", "mailadresse", "emailaddr"]),
@@ -63,7 +63,7 @@ const SYNONYMS: &[(&str, &[&str])] = &[
     ("expiresAt", &["until", "bis", "end", "ende", "enddate", "endsat", "endet", "endetam"]),
 ];
 
-/// Parts of words by which a column tells of a field, whatever else stands around them.
+/// Parts of words that identify a field.
 const PARTS: &[(&str, &[&str])] = &[
     ("expiresAt", &["expir", "ablauf", "lauftab", "gultigbis", "validuntil", "validto", "validthrough"]),
     (
@@ -94,7 +94,7 @@ const PARTS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The field of `fields` that a column with this head looks like.
+/// The field of `fields` that a column with this header looks like.
 pub(super) fn looks_like(header_name: &str, fields: &[&'static str]) -> Option<&'static str> {
     let header_name = normalize(header_name);
     let of = |table: &[(&str, &[&str])], fits: &dyn Fn(&str) -> bool| {
@@ -107,7 +107,7 @@ pub(super) fn looks_like(header_name: &str, fields: &[&'static str]) -> Option<&
         .or_else(|| of(PARTS, &|part| header_name.contains(part)))
 }
 
-/// Whether one is the other with a slip of the pen.
+/// Whether the names differ only by a typo.
 fn near(header_name: &str, field: &str) -> bool {
     let slips = if field.chars().count() < 6 { 1 } else { 2 };
     osa_distance(header_name, field) <= slips

@@ -1,4 +1,4 @@
-//! What noes of a file are about is locked first, in the order of locks: addresses, then every record of them. Room: exchange/imports.
+//! Locks the identities and records that opt-outs of a file concern, in the global lock order. Room: exchange/imports.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -52,24 +52,25 @@ impl PersonIdentities {
     }
 }
 
-/// Whom lines name, and what is to be locked of it.
+/// The persons that lines name, and what to lock.
 pub(super) struct LockScope<'a> {
-    /// The source that external ids are those of; any otherwise.
+    /// Look up external ids only in this source; in any if `None`.
     pub source: Option<&'a str>,
-    /// Everybody whom a line names.
+    /// All persons that lines name.
     pub persons: Vec<&'a PersonRef>,
-    /// Those of whom a line says no.
+    /// Persons that a line opts out.
     pub noes: Vec<&'a PersonRef>,
-    /// Identities that come in beside.
+    /// Further identities to lock.
     pub extra_locks: Vec<u64>,
 }
 
 impl LockScope<'_> {
-    /// Finds whom lines name, and locks the identities of those of whom they say no, EXCLUSIVE, then every record of them all. What was
-    /// found before the locks is found again behind them.
+    /// Finds whom lines name, and locks the identities of those of whom they say no, EXCLUSIVE, then every record of
+    /// them all. What was found before the locks is found again behind them.
     ///
     /// # Errors
-    /// `INTERNAL` from the database; transient where somebody has got another address meanwhile, or an address another record.
+    /// `INTERNAL` from the database; transient where somebody has got another address meanwhile, or an address another
+    /// record.
     pub async fn lock(&self, tx: &mut Transaction) -> Result<(ContactMatches, PersonIdentities), Error> {
         let matches = self.find(tx).await?;
         let before = PersonIdentities::read(tx.connection(), tx.reader(), &matches, &self.noes).await?;

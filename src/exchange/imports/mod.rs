@@ -1,5 +1,5 @@
-//! Imports contacts from files: every value with its source, every contact with its ground, never a consent. Consents come in
-//! from files of their own, with their evidence. Room: exchange/imports.
+//! Imports contacts from files: every value with its source, every contact with its ground, never a consent. Consents
+//! come in from files of their own, with their evidence. Room: exchange/imports.
 //!
 //! A reader per format cuts the file into rows, cards or lines of bounded length; each value goes through one
 //! `Draft`, which knows the checks and what becomes of values that cannot be right; `batches.rs` reads a batch while
@@ -57,18 +57,17 @@ pub use vcard::{OPT_OUT, STATE};
 
 use crate::{app::App, base::error::Error};
 
-/// Imports the file that `open` gives into contacts, each with provenance and a ground for the purpose. Every problem is told as it is found,
-/// in the order of the file; a row that is rejected has at least one.
+/// Imports the file that `open` gives into contacts, each with provenance and a ground for the purpose. Every problem
+/// is told as it is found, in the order of the file; a row that is rejected has at least one.
 ///
-/// The file is read as a stream. A batch is read while the one before is written, and each is written in a transaction of its own: after an
-/// interruption the same import again goes on where it stopped, since rows of earlier batches are found by source and external id. Only where an
-/// unmapped column may say no to advertising it is read twice. While the audit log cannot be written its opt-outs are taken all the
-/// same, and nothing else.
+/// The file is read as a stream. A batch is read while the one before is written, and each is written in a transaction
+/// of its own: after an interruption the same import again goes on where it stopped, since rows of earlier batches are
+/// found by source and external id. Only where an unmapped column may say no to advertising it is read twice. While the
+/// audit log cannot be written its opt-outs are taken all the same, and nothing else.
 ///
 /// # Errors
-/// `AUDIT_UNAVAILABLE` where contacts could not come in;
-/// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database, and what the callback returns; batches before
-/// that stay.
+/// `AUDIT_UNAVAILABLE` where contacts could not come in; `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL`
+/// from the database, and what the callback returns; batches before that stay.
 pub async fn contacts<R: Read + Send + 'static>(
     app: &App,
     open: impl Fn() -> io::Result<R> + Send,

@@ -1,4 +1,4 @@
-//! What an export of Zweck tells beyond the values of a contact. Room: exchange/imports.
+//! Reads the additional data of a Zweck export. Room: exchange/imports.
 
 use std::io::Read;
 
@@ -34,8 +34,8 @@ pub(super) struct NativeFields {
 }
 
 impl NativeFields {
-    /// Takes over the contact points and sources; refuses a row that is not of an active contact, since what restricts it
-    /// does not come along.
+    /// Takes over the contact points and sources; refuses a row that is not of an active contact, since what restricts
+    /// it does not come along.
     pub fn new(
         created_at: Option<&str>,
         state: Option<&str>,

@@ -1,4 +1,4 @@
-//! The one way in for a no to advertising that a file tells. Room: exchange/imports.
+//! Records opt-outs of advertising from files; the only place that does. Room: exchange/imports.
 
 use chrono::{DateTime, Utc};
 use entity::{
@@ -23,32 +23,32 @@ use crate::{
     registry::CONTACT,
 };
 
-/// A no to a purpose or group that somebody declared.
+/// A declared opt-out of a purpose or group.
 pub(super) struct Declaration<'a> {
     /// The records of the person.
     pub contacts: &'a [Uuid],
-    /// How the person is reached; what is no address is passed over.
+    /// The addresses of the person; other references are ignored.
     pub addresses: &'a [PersonRef],
     /// Code of the purpose or group.
     pub purpose: &'a str,
-    /// On this channel; on all otherwise.
+    /// The channel; all if `None`.
     pub channel: Option<Channel>,
-    /// When; not known otherwise.
+    /// The time, if known.
     pub at: Option<DateTime<Utc>>,
     /// Where.
     pub source: Option<&'a str>,
 }
 
-/// What a declaration met.
+/// The result of a declaration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct DeclarationOutcome {
-    /// How many records of the person, or of the addresses.
+    /// Number of records of the person or of the addresses.
     pub contacts: usize,
-    /// Whether anything is as it was not before.
+    /// Whether anything changed.
     pub changed: bool,
 }
 
-/// The door: who it is that declares in the name of the persons.
+/// Records objections on behalf of persons.
 pub(super) struct ObjectionRecorder {
     actor: Actor,
 }
@@ -76,8 +76,8 @@ impl ObjectionRecorder {
         Ok(Self { actor: Actor::new(policy, &credential, Some(&code), actor.to_owned())? })
     }
 
-    /// Records that the person objected: on its records, and on the suppression list for its addresses. What is known already is no
-    /// change.
+    /// Records an objection on the records of the person, and on the suppression list for its addresses. A known
+    /// objection is no change.
     ///
     /// # Errors
     /// `BAD_USER_INPUT` for a purpose that cannot be objected to, and from the database.
@@ -113,8 +113,9 @@ impl ObjectionRecorder {
         }
         let addresses: Vec<&Reachable> =
             declaration.addresses.iter().filter_map(PersonRef::address).collect();
-        // Of one channel, the addresses of it. Who is named by none of them said it all the same: on the records of the person, from where it
-        // follows to the address that comes; of a person who has no record, all that leads there is closed.
+        // Of one channel, the addresses of it. Who is named by none of them said it all the same: on the records of the
+        // person, from where it follows to the address that comes; of a person who has no record, all that leads there
+        // is closed.
         let is_on_channel = |address: &&&Reachable| {
             declaration.channel.is_none_or(|channel| kind_on(channel) == address.identity().kind())
         };
@@ -132,8 +133,9 @@ impl ObjectionRecorder {
     }
 }
 
-/// Puts addresses on the suppression list for what is no declaration of a person: a list of others, or mail that did not get there. Each
-/// is closed on the channels that lead there, or on the one that is named, and only where a record has it: what meets nobody is not kept.
+/// Puts addresses on the suppression list for what is no declaration of a person: a list of others, or mail that did
+/// not get there. Each is closed on the channels that lead there, or on the one that is named, and only where a record
+/// has it: what meets nobody is not kept.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -202,7 +204,8 @@ pub(super) fn can_be_objected_to(purpose: &PurposeDef) -> bool {
         || purpose.basis.is_some_and(LegalBasis::can_be_objected_to)
 }
 
-/// What somebody means who objects to advertising without more words: each group of the policy, and each kind that is in none.
+/// What somebody means who objects to advertising without more words: each group of the policy, and each kind that is
+/// in none.
 pub(super) fn advertising_purposes(policy: &Policy) -> Vec<String> {
     let is_ungrouped = |purpose: &PurposeDef| {
         purpose.group.is_none()

@@ -1,4 +1,5 @@
-//! Opt-outs that come with contacts: each an objection to advertising, whatever becomes of the rest of its row. Room: exchange/imports.
+//! Opt-outs in contact files: each is an objection to advertising, even if the rest of its row is rejected.
+//! Room: exchange/imports.
 
 use chrono::{DateTime, Utc};
 use entity::enums::Channel;
@@ -41,7 +42,8 @@ impl<'r> OptOutRow<'r> {
         Ok(Self { row, source_ref, addresses, names: (given.map(fold), family.map(fold)) })
     }
 
-    /// The records of the person: the one that the source knows, else those with its addresses; and whether it is the source that knows.
+    /// The records of the person: the one that the source knows, else those with its addresses; and whether it is the
+    /// source that knows.
     fn contacts(
         &self,
         matches: &ContactMatches,
@@ -103,7 +105,8 @@ pub(super) async fn lost<C: ConnectionTrait>(
     Ok(lost.map(|(rows, _)| rows.row.line).collect())
 }
 
-/// Locks what the rows opt out of, in the order of locks: identities with those that are `brought`, then every record of them.
+/// Locks what the rows opt out of, in the order of locks: identities with those that are `brought`, then every record
+/// of them.
 ///
 /// # Errors
 /// `INTERNAL` from the database; transient where somebody has got another address meanwhile.

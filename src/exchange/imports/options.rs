@@ -1,4 +1,4 @@
-//! How a file is read: its characters, its header, and what becomes of values that cannot be right. Room: exchange/imports.
+//! Options for reading a file: encoding, header, and the treatment of invalid values. Room: exchange/imports.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,5 @@
-//! What an import did: counts, and line, column and reason of every problem, but never a value. Room: exchange/imports.
+//! The report of an import: counts, and line, column and reason of every problem, but never a value.
+//! Room: exchange/imports.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -56,12 +57,13 @@ pub enum Reason {
     WrongType,
     /// Not an id of Zweck.
     InvalidId,
-    /// A contact that is restricted or only kept, or of which that cannot be told: what restricts it does not come along.
+    /// A contact that is restricted or only kept, or of which that cannot be told: what restricts it does not come
+    /// along.
     NotActive,
     /// Another contact has the same id in the same source already.
     SourceTaken,
-    /// An address is on the suppression list for the purpose, and nothing else would be a reason to keep the contact; or an
-    /// address of the contact is on it for the purpose of a consent.
+    /// An address is on the suppression list for the purpose, and nothing else would be a reason to keep the contact;
+    /// or an address of the contact is on it for the purpose of a consent.
     Suppressed,
     /// A column that this line needs is empty.
     MissingValue,
@@ -105,7 +107,7 @@ pub enum Reason {
     UnknownContact,
     /// Several contacts are called so.
     AmbiguousContact,
-    /// Another line tells of a later declaration of the same.
+    /// Another line holds a later declaration of the same.
     RepeatedConsent,
     /// The consent was not given for the address that the contact has now.
     OtherAddress,
@@ -248,7 +250,7 @@ impl fmt::Display for Problem {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContactReport {
-    /// Whether nothing was written; the counts then say what would have been.
+    /// Whether it was a dry run; the counts then say what would have been written.
     pub dry_run: bool,
     /// Rows in the file, without the header.
     pub rows: u64,
@@ -262,7 +264,7 @@ pub struct ContactReport {
     pub opted_out: u64,
     /// Rows that opt out, or may, where that could not be taken.
     pub noes_not_taken: u64,
-    /// How many problems were told.
+    /// Number of reported problems.
     #[serde(rename = "problemCount")]
     pub problems: u64,
     /// What the file holds and no field does, with how often.
@@ -287,7 +289,8 @@ pub(super) fn write_columns(
     writeln!(f, "{title:<14}{}", names.collect::<Vec<_>>().join(", "))
 }
 
-/// Writes what follows the counts of an import of declarations: entries that are owed, reasons, columns that were not read.
+/// Writes what follows the counts of an import of declarations: entries that are owed, reasons, columns that were not
+/// read.
 pub(super) fn write_reasons(
     f: &mut fmt::Formatter<'_>,
     owed: bool,

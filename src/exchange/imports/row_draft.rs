@@ -1,4 +1,4 @@
-//! A row in the making: each value checked alike, whatever the format of the file. Room: exchange/imports.
+//! Rows under construction; values are checked in the same way for every file format. Room: exchange/imports.
 
 use std::{borrow::Cow, collections::HashSet, sync::OnceLock};
 
@@ -24,7 +24,7 @@ use crate::{
     registry::{CONTACT, CONTACT_POINT, Field, Validator},
 };
 
-/// Most things that one row does not want.
+/// Maximum number of opt-outs per row.
 const MAX_OPT_OUTS: usize = 200;
 
 /// A row that passed every check.
@@ -32,21 +32,21 @@ const MAX_OPT_OUTS: usize = 200;
 pub(super) struct Row {
     /// Where it begins.
     pub line: u64,
-    /// Id in the source; a digest of the row where the file has none, so that a repeat finds it.
+    /// Id in the source; if the file has none, a digest of the row, so that a repeated import finds it.
     pub external_id: String,
     /// The values that are not empty.
     pub values: contacts::Values,
     /// Further contact points, each with the time it was made where the file tells.
     pub points: Vec<(NewContactPoint, Option<DateTime<Utc>>)>,
-    /// What an export of Zweck tells beyond that.
+    /// Additional data of a Zweck export.
     pub native: Option<NativeExtras>,
-    /// What the person does not want.
+    /// The opt-outs of the person.
     pub opt_outs: Vec<RowOptOut>,
     /// The row as a contact and its addresses, once they were read.
     as_contact: OnceLock<(contact::Model, NewAddresses)>,
 }
 
-/// Advertising that a person does not want.
+/// An opt-out of advertising.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RowOptOut {
     /// On which channel; on all otherwise.
@@ -69,7 +69,8 @@ impl Row {
         Ok(contact::Model { id, created_at: now, updated_at: now, ..contact.clone() })
     }
 
-    /// Read once, since every row is looked up, locked and written by its addresses: all readers of a program read alike.
+    /// Read once, since every row is looked up, locked and written by its addresses: all readers of a program read
+    /// alike.
     fn as_contact(&self, reader: &Reader) -> Result<&(contact::Model, NewAddresses), Error> {
         if let Some(as_contact) = self.as_contact.get() {
             return Ok(as_contact);
@@ -85,7 +86,7 @@ impl Row {
     }
 }
 
-/// What only an export of Zweck tells.
+/// Data that only a Zweck export contains.
 #[derive(Clone, Debug)]
 pub(super) struct NativeExtras {
     /// Id of the contact, which it keeps.
@@ -111,14 +112,14 @@ pub(super) struct NativeSource {
     pub notice_version: Option<String>,
 }
 
-/// A row, unless it is left out, and what is wrong with it.
+/// A row, unless it is rejected, with its problems.
 #[derive(Debug, Default)]
 pub(super) struct CheckedRow {
     pub row: Option<Row>,
-    /// A row that is left out and opts out: that is taken all the same.
+    /// A rejected row that opts out: the opt-out is recorded anyway.
     pub rejected: Option<Row>,
     pub problems: Vec<Problem>,
-    /// Names of what the file holds and no field does.
+    /// Names of contents without a field.
     pub left_out: Vec<String>,
 }
 
@@ -135,7 +136,7 @@ impl CheckedRow {
     }
 }
 
-/// How every value of the file is checked.
+/// Options for checking values.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ValueChecks {
     today: NaiveDate,
@@ -149,11 +150,11 @@ impl ValueChecks {
     }
 }
 
-/// The ids and e-mail addresses of the rows read so far, 8 bytes of a digest of each: of a million rows two that differ are
-/// taken for the same once in ten million files, and that is reported.
+/// The ids and e-mail addresses of the rows read so far, 8 bytes of a digest of each: of a million rows two that differ
+/// are taken for the same once in ten million files, and that is reported.
 pub(super) type SeenKeys = HashSet<u64>;
 
-/// A row in the making.
+/// A row under construction.
 pub(super) struct RowDraft {
     checks: ValueChecks,
     line: u64,
@@ -174,26 +175,26 @@ impl RowDraft {
         Self { checks, line, fatal: false, values, points, mailbox, problems, left_out, opt_outs }
     }
 
-    /// Something is wrong, and the row comes in all the same.
+    /// Adds a problem that does not reject the row.
     pub fn warn(&mut self, column: Option<&str>, reason: Reason) {
         self.problems.push(Problem::new(self.line, column.map(str::to_owned), reason));
     }
 
-    /// A value cannot be read; the row goes with it where that is asked for.
+    /// Adds a problem of a value; rejects the row if the options say so.
     pub fn invalid_value(&mut self, column: &str, reason: Reason) {
         self.warn(Some(column), reason);
         self.fatal |= self.checks.on_invalid == OnInvalid::SkipRow;
     }
 
-    /// The row cannot come in.
+    /// Rejects the row.
     pub fn reject(&mut self, column: Option<&str>, reason: Reason) {
         self.warn(column, reason);
         self.fatal = true;
     }
 
-    /// The person does not want it.
+    /// Adds an opt-out.
     pub fn add_opt_out(&mut self, opt_out: RowOptOut) {
-        // More than anybody has said: all of it then.
+        // Implausibly many: treat as an opt-out of everything.
         let is_full = self.opt_outs.len() >= MAX_OPT_OUTS;
         let opt_out = if is_full { RowOptOut { channel: None, purpose: None, at: None } } else { opt_out };
         if !self.opt_outs.contains(&opt_out) {
@@ -201,7 +202,7 @@ impl RowDraft {
         }
     }
 
-    /// The file holds something that no field does.
+    /// Adds the name of a content without a field.
     pub fn mark_left_out(&mut self, name: impl Into<String>) {
         self.left_out.push(name.into());
     }

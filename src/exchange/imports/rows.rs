@@ -20,7 +20,8 @@ pub(super) enum Rows<R> {
 }
 
 impl<R: Read> Rows<R> {
-    /// The rows, and what is wrong with the columns. For advertising a file in which an unmapped column may say no is looked through first.
+    /// The rows, and what is wrong with the columns. For advertising a file in which an unmapped column may say no is
+    /// looked through first.
     pub fn open_checked<F: Fn() -> io::Result<R>>(
         open: F,
         import: &ContactImport,

@@ -1,7 +1,7 @@
 //! Statistics of the tables that an import fills, gathered while it runs. Room: exchange/imports.
 //!
-//! PostgreSQL plans by statistics, and its own job gathers them up to a minute later. Until then a table that was empty counts as small, and
-//! each look-up scans it.
+//! PostgreSQL plans by statistics, and its own job gathers them up to a minute later. Until then a table that was empty
+//! counts as small, and each look-up scans it.
 
 use entity::{
     consent, consent_event, contact, contact_point, ground, objection, provenance, subject_key, suppression,
@@ -12,7 +12,8 @@ use crate::app::App;
 
 /// Rows after which statistics are gathered for the first time. A scan of fewer rows is as fast as an index.
 const FIRST_ANALYZE_ROWS: u64 = 4_000;
-/// Statistics are gathered again each time the number of rows has grown by this factor, so that they cost a small share.
+/// Statistics are gathered again each time the number of rows has grown by this factor, so that they cost a small
+/// share.
 const GROWTH_FACTOR: u64 = 4;
 
 /// When statistics are gathered next.
@@ -28,7 +29,8 @@ impl Statistics {
         Self { rows: 0, next: FIRST_ANALYZE_ROWS }
     }
 
-    /// Counts `rows` more, and gathers statistics when it is time. An import goes on where they cannot be gathered; the log says so.
+    /// Counts `rows` more, and gathers statistics when it is time. An import goes on where they cannot be gathered; the
+    /// log says so.
     pub async fn count_rows(&mut self, app: &App, rows: u64) {
         self.rows += rows;
         if self.rows < self.next {

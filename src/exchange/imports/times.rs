@@ -14,7 +14,8 @@ pub(super) fn instant(text: &str, last: bool) -> Option<DateTime<Utc>> {
     Some(if last { at - TimeDelta::microseconds(1) } else { at })
 }
 
-/// The last instant that may be meant, as programs export times: with an offset, without one, a date alone, or seconds since 1970.
+/// The last instant that may be meant, as programs export times: with an offset, without one, a date alone, or seconds
+/// since 1970.
 pub(super) fn latest(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
     if let Some(at) = instant(text, true) {
@@ -51,8 +52,8 @@ pub(super) fn is_time(cell: &str) -> bool {
     !number && (latest(cell).is_some_and(|at| Some(at) >= century) || is_short_time(cell))
 }
 
-/// Whether a cell holds a time of this century as people write it short: a month, or a day whose order is not said, with two or four
-/// digits of a year.
+/// Whether a cell holds a time of this century as people write it short: a month, or a day whose order is not said,
+/// with two or four digits of a year.
 fn is_short_time(cell: &str) -> bool {
     let parts: Vec<&str> = cell.trim().split(['/', '.', '-', ' ']).filter(|part| !part.is_empty()).collect();
     let number = |part: &&str| -> Option<u32> {

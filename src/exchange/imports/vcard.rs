@@ -24,11 +24,11 @@ use crate::exchange::imports::{
     vcard_splitter::{Cards, Piece},
 };
 
-/// The property by which a card of Zweck says that its contact is restricted or only kept, or that this cannot be told: what
-/// restricts it does not come along, so the card does not come in.
+/// The property by which a card of Zweck says that its contact is restricted or only kept, or that this cannot be told:
+/// what restricts it does not come along, so the card does not come in.
 pub const STATE: &str = "X-ZWECK-STATE";
-/// What the person of a card does not want, in cards of Zweck: the code of a purpose or group, `@` and since when, a blank, and the
-/// channel or `ALL`.
+/// What the person of a card does not want, in cards of Zweck: the code of a purpose or group, `@` and since when, a
+/// blank, and the channel or `ALL`.
 pub const OPT_OUT: &str = "X-ZWECK-OPT-OUT";
 
 /// The cards of a file as rows.
@@ -318,8 +318,8 @@ fn without_scheme<'a>(text: &'a str, scheme: &str) -> Cow<'a, str> {
     }
 }
 
-/// E-mail addresses and phone numbers: the preferred one belongs to the contact, the others become contact points. One that
-/// cannot be right gives way to one that can.
+/// E-mail addresses and phone numbers: the preferred one belongs to the contact, the others become contact points. One
+/// that cannot be right gives way to one that can.
 fn add_contact_values(
     draft: &mut RowDraft,
     all: Vec<Ranked<'_>>,

@@ -109,7 +109,8 @@ pub(super) fn is_status_word(cell: &str) -> bool {
     [YES, NO, REFUSED, UNDELIVERABLE].iter().any(|words| words.contains(&word.as_str()))
 }
 
-/// Whether a cell of opt-outs, which is not empty, opts out. Whatever is not surely otherwise does: a date, a tick, a reason.
+/// Whether a cell of opt-outs, which is not empty, opts out. Whatever is not surely otherwise does: a date, a tick, a
+/// reason.
 pub(super) fn opts_out(cell: &str) -> bool {
     let word = normalize(cell);
     // A time of zeros, or a hyphen, stands for none.
@@ -140,8 +141,8 @@ pub(super) fn says_no(cell: &str) -> bool {
         || is_opt_out_header(&word)
 }
 
-/// Whether a cell of a column that is mapped as one of opt-outs, and asks for a yes by its head, opts out: what is not surely a yes
-/// does.
+/// Whether a cell of a column that is mapped as one of opt-outs, and asks for a yes by its head, opts out: what is not
+/// surely a yes does.
 pub(super) fn lacks_yes(cell: &str) -> bool {
     let word = normalize(cell);
     // A tick is none of the letters.

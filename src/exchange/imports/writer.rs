@@ -49,8 +49,8 @@ pub(super) struct BatchResult {
     pub unwritten: Option<Error>,
 }
 
-/// Writes the rows that are not there yet, and what they and those that are `left` out opt out of; that `alone` where nothing else can be
-/// written.
+/// Writes the rows that are not there yet, and what they and those that are `left` out opt out of; that `alone` where
+/// nothing else can be written.
 pub(super) async fn write(
     app: &App,
     import: &ContactImport,
@@ -173,8 +173,8 @@ fn identity_locks<'r>(app: &App, rows: impl Iterator<Item = &'r Row>) -> Result<
     Ok(reached.into_iter().flat_map(NewAddresses::locks).collect())
 }
 
-/// Asks the suppression list for all addresses of the missing rows at once. A row that would be kept for a purpose alone which one
-/// of its addresses is on the list for is refused.
+/// Asks the suppression list for all addresses of the missing rows at once. A row that would be kept for a purpose
+/// alone which one of its addresses is on the list for is refused.
 async fn reject_suppressed<C: ConnectionTrait>(
     connection: &C,
     (installation_keys, reader): (Option<&InstallationKeys>, &Reader),

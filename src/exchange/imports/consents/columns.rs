@@ -1,4 +1,5 @@
-//! Columns of a file of consents: what each holds, and those that may hold what is not read. Room: exchange/imports/consents.
+//! Columns of a file of consents: what each holds, and those that may hold what is not read.
+//! Room: exchange/imports/consents.
 
 use std::io::Read;
 
@@ -24,8 +25,8 @@ impl Columns {
     /// Finds those that are mapped, and those that are called as what they hold, however that is written.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT` for a column that is not there, or there twice; for one that looks like a field and is neither mapped nor
-    /// ignored; and where contact, purpose or status have none.
+    /// `BAD_USER_INPUT` for a column that is not there, or there twice; for one that looks like a field and is neither
+    /// mapped nor ignored; and where contact, purpose or status have none.
     pub fn find<R: Read>(table: &Table<R>, import: &ConsentImport) -> Result<Self, Error> {
         let header_names = table.header_names();
         let mut ignored = Vec::with_capacity(import.ignore.len());

@@ -1,14 +1,14 @@
-//! What an import of consents is asked for. Room: exchange/imports/consents.
+//! The parameters of an import of consents. Room: exchange/imports/consents.
 
 use crate::{
     base::error::Error,
     exchange::imports::options::{ReadOptions, check_text},
 };
 
-/// Who does not want it: a yes there is a no, and nothing else there is a yes.
+/// The opt-out column: a yes there is an opt-out, and nothing there is a consent.
 pub(super) const OPT_OUT: &str = "optOut";
 
-/// What a column may hold.
+/// The fields that a column may hold.
 pub(super) const FIELDS: [&str; 17] = [
     "contactId",
     "email",
@@ -32,19 +32,19 @@ pub(super) const FIELDS: [&str; 17] = [
 /// What to import, and how.
 #[derive(Clone, Debug)]
 pub struct ConsentImport {
-    /// Which column holds what; one that is called as what it holds needs no word.
+    /// The mapped columns; a column with the name of its field needs no mapping.
     pub map: Vec<(&'static str, String)>,
-    /// Columns that do not count, whatever they look like.
+    /// Columns to ignore, even if they look relevant.
     pub ignore: Vec<String>,
-    /// Where consents were declared, for lines that do not say it.
+    /// The source of the declarations, for lines without one.
     pub source: Option<String>,
-    /// The source that external ids are those of; any otherwise.
+    /// Look up external ids only in this source; in any if `None`.
     pub contact_source: Option<String>,
-    /// Who imports.
+    /// The actor of the import.
     pub actor: String,
     /// How the file is read.
     pub read_options: ReadOptions,
-    /// Whether to check only and write nothing.
+    /// Whether to only check and write nothing.
     pub dry_run: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What an import of consents would do. Room: exchange/imports/consents.
+//! Dry run of an import of consents. Room: exchange/imports/consents.
 
 use std::collections::HashSet;
 
@@ -21,7 +21,7 @@ use crate::{
 };
 
 impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
-    /// Says what would become of a batch, and writes nothing.
+    /// Computes the outcomes of a batch without writing anything.
     pub(super) async fn trial(&mut self, lines: &[Line]) -> Result<Vec<RowOutcome>, Error> {
         let reader = &self.app.db.reader;
         let matches = find_matches(reader, self.import, lines).await?;
@@ -41,7 +41,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
             .iter()
             .flat_map(|line| declarations_of(line, &declaring_contacts(line, &matches, &existing), &used))
             .collect();
-        // What earlier lines would have ended by now.
+        // Applies what earlier lines would have ended by now.
         let mut applied: HashSet<u64> = HashSet::new();
         for declaration in &declarations {
             for ended in self

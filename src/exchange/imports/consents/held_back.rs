@@ -1,4 +1,4 @@
-//! Persons of whom a file may say no in a way that cannot be read: no yes of theirs is taken. Room: exchange/imports/consents.
+//! Persons with a possible opt-out that cannot be read: their consents are held back. Room: exchange/imports/consents.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,13 +6,14 @@ use uuid::Uuid;
 
 use crate::exchange::imports::contact_lookup::{ContactMatches, PersonRef};
 
-/// A line that says no, or may say it, and is not taken: whom it names, and to which purposes; to any where that is not read.
+/// A line that is or may be an opt-out but was not recorded: the persons it names and the purposes; `None` for any
+/// purpose.
 pub(super) struct UnclearLine {
     pub persons: Vec<PersonRef>,
     pub purposes: Option<Vec<String>>,
 }
 
-/// Whose consents are held back, and to which purposes.
+/// The persons and purposes for which consents are held back.
 #[derive(Default)]
 pub(super) struct HeldBack {
     contacts: HashMap<Uuid, Purposes>,
@@ -25,7 +26,7 @@ struct Purposes {
 }
 
 impl HeldBack {
-    /// Holds back what those whom a line names say.
+    /// Holds back the consents of the persons that a line names.
     pub fn add(&mut self, matches: &ContactMatches, line: &UnclearLine) {
         let contacts = line.persons.iter().filter_map(|person| matches.get(person)).flatten();
         for contact in contacts {

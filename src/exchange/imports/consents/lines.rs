@@ -1,4 +1,5 @@
-//! Lines of a file of consents: each cell checked, before anything is looked up about a person. Room: exchange/imports/consents.
+//! Lines of a file of consents: each cell checked, before anything is looked up about a person.
+//! Room: exchange/imports/consents.
 
 mod grants;
 mod persons;
@@ -34,13 +35,14 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct Line {
     pub line: u64,
-    /// By what it names the person: a yes by the first, which the others must agree with, a no by all that it tells.
+    /// The references to the person: a consent is matched by the first, which the others must agree with; an opt-out by
+    /// all of them.
     pub persons: Vec<PersonRef>,
-    /// Purposes and channels that are meant: of a yes one.
+    /// The purposes and channels; exactly one for a consent.
     pub targets: Vec<(String, Channel)>,
-    /// Whether the purposes are meant on every channel, those too that they used once.
+    /// Whether it concerns every channel of the purposes, including channels they used before.
     pub every_channel: bool,
-    /// The channel that is told.
+    /// The channel in the file.
     pub channel: Option<Channel>,
     /// Purposes and groups that the line objects to.
     pub objections: Vec<String>,
@@ -78,7 +80,8 @@ impl Line {
 pub(super) enum ParsedLine {
     Grant(Line),
     End(Line),
-    /// It says no, or may say it, and cannot be taken: no yes of these persons to these purposes, or to any, is taken either.
+    /// It says no, or may say it, and cannot be taken: no yes of these persons to these purposes, or to any, is taken
+    /// either.
     UnclearLine {
         persons: Vec<PersonRef>,
         purposes: Option<Vec<String>>,
@@ -94,7 +97,7 @@ pub(super) fn short_digest(text: &str) -> u64 {
     Sha256::digest(text).first_chunk().copied().map_or(0, u64::from_be_bytes)
 }
 
-/// What every line is checked against.
+/// The context for checking lines.
 pub(super) struct Rules {
     pub policy: Arc<Policy>,
     reader: Reader,
@@ -122,7 +125,7 @@ impl Rules {
     }
 }
 
-/// A line in the making.
+/// A line while it is parsed.
 struct LineDraft<'a, R> {
     table: &'a Table<R>,
     columns: &'a Columns,
@@ -131,8 +134,8 @@ struct LineDraft<'a, R> {
     problems: Vec<Problem>,
 }
 
-/// What the line that begins at `line` says, and what is wrong with it. Who says no is believed whatever else is wrong: what is not
-/// known of it is taken as widely as it can be meant.
+/// What the line that begins at `line` says, and what is wrong with it. Who says no is believed whatever else is wrong:
+/// what is not known of it is taken as widely as it can be meant.
 pub(super) fn read<R: Read>(
     table: &Table<R>,
     columns: &Columns,
@@ -150,7 +153,7 @@ impl<R: Read> LineDraft<'_, R> {
         self.problems.push(Problem::new(self.line, Some(column), reason));
     }
 
-    /// What the line holds of `field`, one line of sound text.
+    /// The cell of `field`, checked to be a single line of valid text.
     fn cell(&mut self, field: &str) -> Option<String> {
         let (index, _) = self.columns.column(field)?;
         let text = self.table.text(index);
@@ -199,7 +202,7 @@ impl<R: Read> LineDraft<'_, R> {
                 self.invalid_value("status", Reason::UnknownStatus);
                 self.unclear()
             }
-            // What cannot be read may be a no; an empty cell is none.
+            // An unreadable cell may be an opt-out; an empty one is not.
             None if self.problems.iter().any(|problem| problem.reason != Reason::MissingValue) => {
                 self.unclear()
             }
@@ -207,13 +210,13 @@ impl<R: Read> LineDraft<'_, R> {
         }
     }
 
-    /// What a column of opt-outs says; nothing where there is none, or where it says nothing beside a status.
+    /// The result of an opt-out column; `None` if there is none, or if it is empty beside a status column.
     fn opt_out(&mut self) -> Option<ParsedLine> {
         let (index, _) = self.columns.column(OPT_OUT)?;
         let with_status = self.columns.column("status").is_some();
         let text = self.cell(OPT_OUT);
         let Some(text) = text else {
-            // What cannot be read may be a no.
+            // An unreadable cell may be an opt-out.
             let is_unreadable = !self.problems.is_empty() || self.table.text(index).is_err();
             return if is_unreadable {
                 Some(self.unclear())
@@ -232,7 +235,7 @@ impl<R: Read> LineDraft<'_, R> {
         }
     }
 
-    /// A line that may say no, or says it of what cannot be read.
+    /// A line that may be an opt-out, or is one that cannot be read completely.
     fn unclear(&mut self) -> ParsedLine {
         let before = self.problems.len();
         let persons = self.all_persons();
@@ -240,7 +243,7 @@ impl<R: Read> LineDraft<'_, R> {
             let consent_targets = self.consent_targets(&purpose, None).into_iter().map(|(code, _)| code);
             consent_targets.chain([purpose.code.clone()]).collect()
         });
-        // What is wrong beside is not told again.
+        // Further problems of the line are not reported twice.
         self.problems.truncate(before);
         self.problems = std::mem::take(&mut self.problems).into_iter().map(Problem::not_taken).collect();
         ParsedLine::UnclearLine { persons, purposes }
@@ -328,7 +331,7 @@ impl<R: Read> LineDraft<'_, R> {
         })
     }
 
-    /// The purposes on consent that `purpose` stands for, with their channels.
+    /// The consent-based purposes that `purpose` covers, with their channels.
     fn consent_targets(&self, purpose: &PurposeDef, channel: Option<Channel>) -> Vec<(String, Channel)> {
         let purposes = self.rules.policy.purposes().iter();
         let matching = purposes.filter(|purpose_def| {
@@ -344,7 +347,7 @@ impl<R: Read> LineDraft<'_, R> {
         matching.filter(|(_, used_channel)| channel.is_none_or(|channel| channel == *used_channel)).collect()
     }
 
-    /// The purpose or group that is called so, in whatever case.
+    /// The purpose or group with this code, ignoring case.
     fn find_purpose(&self, code: &str) -> Option<Arc<PurposeDef>> {
         let mut purposes = self.rules.policy.purposes().iter();
         purposes.find(|purpose| purpose.code.eq_ignore_ascii_case(code)).cloned()
@@ -368,14 +371,14 @@ impl<R: Read> LineDraft<'_, R> {
         self.cell("source").or_else(|| self.rules.source.clone())
     }
 
-    /// An instant, or the beginning of a day; of an end it is the end of the day: what is not known goes to the withdrawal.
+    /// An instant, or the beginning of a day; for an end, the end of the day: uncertainty favours the withdrawal.
     fn time(&mut self, field: &str, is_end: bool) -> Option<DateTime<Utc>> {
         let text = self.cell(field)?;
         let Some(at) = instant(&text, is_end) else {
             self.invalid_value(field, Reason::InvalidTime);
             return None;
         };
-        // What ended on the day that is not over ended by now.
+        // An end on the current day counts as now.
         let has_begun = is_end && instant(&text, false).is_some_and(|begin| begin <= self.rules.now);
         let at = if has_begun { at.min(self.rules.now) } else { at };
         if at > self.rules.now && field != "expiresAt" {

@@ -1,8 +1,9 @@
-//! Imports consents with their evidence from a CSV file: gaps are filled, no word of the person is overridden. Room: exchange/imports/consents.
+//! Imports consents with their evidence from a CSV file: gaps are filled, no word of the person is overridden.
+//! Room: exchange/imports/consents.
 //!
-//! The file is read three times, so that the order of its lines does not matter. First it is looked through: what may say no and
-//! cannot be taken is told before all else. Then every withdrawal and refusal is written, and of several consents to the same the
-//! last declared one is found; then consents are written, each against what is known by then.
+//! The file is read three times, so that the order of its lines does not matter. The first pass reports possible
+//! opt-outs that cannot be read. The second writes every withdrawal and refusal, and finds the latest of several
+//! consents to the same. The third writes consents against the resulting state.
 
 mod columns;
 mod consent_import;
@@ -51,26 +52,26 @@ use targets::{
 /// Lines that are written in one transaction.
 const BATCH_SIZE: usize = 100;
 
-/// Of several consents to the same, the line that counts: the last declared; where that is the same, the one that its content
-/// decides, so that the order of lines does not.
+/// The line that counts among several consents to the same: the latest declaration; at the same time the content
+/// decides, not the order of lines.
 #[derive(Clone, Copy)]
 struct LatestGrant {
     rank: (DateTime<Utc>, u64),
     line: u64,
 }
 
-/// What the file is read for.
+/// A pass over the file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pass {
-    /// For what cannot be taken though it may be a no.
+    /// Reports possible opt-outs that cannot be read.
     Scan,
-    /// For what ends consents.
+    /// Writes what ends consents.
     Ends,
-    /// For consents.
+    /// Writes consents.
     Grants,
 }
 
-/// An import under way. What grows with the file are some 50 bytes for each consent that is told.
+/// A running import. Its memory grows by some 50 bytes for each consent in the file.
 struct ImportRun<'a, T> {
     app: &'a App,
     import: &'a ConsentImport,
@@ -79,25 +80,26 @@ struct ImportRun<'a, T> {
     on_problem: T,
     report: ConsentReport,
     latest_grants: HashMap<u64, LatestGrant>,
-    /// What a trial would have ended.
+    /// What a dry run would have ended.
     trial_ends: HashMap<u64, Vec<declared::BulkDeclaration>>,
     held_back: HeldBack,
-    /// Lines of which all is told.
+    /// Lines whose problems have all been reported.
     reported_lines: HashSet<u64>,
-    /// What a trial would have put on the suppression list.
+    /// What a dry run would have added to the suppression list.
     trial_suppressions: suppression_entries::TrialSuppressions,
     statistics: Statistics,
 }
 
-/// Imports consents, withdrawals and refusals. Problems are told as they are found: first those of lines that say no, or may say it,
-/// and cannot be taken; then those of the other lines, then those of consents; each in the order of the file.
+/// Imports consents, withdrawals and refusals. Problems are told as they are found: first those of lines that say no,
+/// or may say it, and cannot be taken; then those of the other lines, then those of consents; each in the order of the
+/// file.
 ///
-/// Batches are written in transactions of their own; the same import again goes on after an interruption, and changes nothing
-/// when it is done.
+/// Batches are written in transactions of their own; the same import again goes on after an interruption, and changes
+/// nothing when it is done.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database, and what the callback returns; batches before
-/// that stay.
+/// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database, and what the callback returns;
+/// batches before that stay.
 pub async fn consents<R: Read + Send>(
     app: &App,
     open: impl Fn() -> io::Result<R> + Send,
@@ -140,7 +142,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
             match row {
                 Err(row) => {
                     if pass == Pass::Scan {
-                        // What stands there may be a no.
+                        // It may be an opt-out.
                         let problem = Problem::new(row.line, None, row.reason).not_taken();
                         self.report_not_taken(
                             row.line,
@@ -209,7 +211,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         if pass == Pass::Ends { self.rank(&lines).await } else { self.write(lines).await }
     }
 
-    /// Tells of a line that says no, or may say it, which is not taken.
+    /// Reports a line that is or may be an opt-out and was not recorded.
     fn report_not_taken(&mut self, line: u64, problems: Vec<Problem>) -> Result<(), Error> {
         if self.reported_lines.insert(line) {
             self.report.noes_not_taken += 1;
@@ -223,7 +225,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         (self.on_problem)(problem)
     }
 
-    /// Tells of noes that are of nobody: without a record, and without an address that could be kept.
+    /// Reports opt-outs of unknown persons: without a record, and without an address that could be suppressed.
     async fn report_unknown(&mut self, lines: &[Line]) -> Result<(), Error> {
         let lines: Vec<&Line> = lines
             .iter()
@@ -256,7 +258,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         Ok(())
     }
 
-    /// Finds of several consents to the same the one that counts, among those that nothing stands against.
+    /// Finds the consent that counts among several to the same, of those that are admissible.
     async fn rank(&mut self, lines: &[Line]) -> Result<(), Error> {
         let reader = &self.app.db.reader;
         let matches = find_matches(reader, self.import, lines).await?;
@@ -288,14 +290,14 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         Ok(())
     }
 
-    /// Writes a batch, or says what it would do, and tells what became of each line.
+    /// Writes a batch, or only evaluates it in a dry run, and reports the outcome of each line.
     async fn write(&mut self, lines: Vec<Line>) -> Result<(), Error> {
         if lines.is_empty() {
             return Ok(());
         }
         let outcomes = match self.import.dry_run {
             true => self.trial(&lines).await?,
-            // Noes come before all else, and are taken also while the audit log cannot be written.
+            // Opt-outs come first, and are recorded even while the audit log cannot be written.
             false if lines.iter().all(Line::is_no) => {
                 let (outcomes, timing) =
                     audit::with_deferred_entries(|timing| self.commit(&lines, timing)).await?;
@@ -372,7 +374,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         for ((line, outcome), contacts) in
             lines.iter().zip(&mut outcomes).zip(&declaring).filter(|((line, _), _)| line.is_no())
         {
-            // Objections first: they look at the consents that there are.
+            // Objections first: they depend on the existing consents.
             let objected = self.record_objections(&mut tx, line, contacts).await?;
             let ended = matches!(outcome, RowOutcome::Done(BulkOutcome::Applied));
             let is_listed = suppression_entries::suppress(&mut tx, &identities, line, ended).await?;
@@ -388,7 +390,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         Ok(outcomes)
     }
 
-    /// Whom lines name; of whom they say no is locked.
+    /// The persons that lines name, and the identities of opt-outs to lock.
     fn lock_scope<'l>(&'l self, lines: &'l [Line]) -> LockScope<'l> {
         let noes = lines.iter().filter(|line| line.is_no());
         LockScope {
@@ -399,7 +401,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         }
     }
 
-    /// Records what a line objects to, of the records that it names; tells whether that is new.
+    /// Records the objections of a line on the records that it names; returns whether anything is new.
     async fn record_objections(
         &self,
         tx: &mut Transaction,
@@ -417,7 +419,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         Ok(changed)
     }
 
-    /// Decides about each line in its turn.
+    /// Decides about each line in order.
     fn decide(
         &self,
         existing: &mut ExistingConsents,

@@ -1,19 +1,19 @@
-//! What becomes of a line. Room: exchange/imports/consents.
+//! The outcome of a line. Room: exchange/imports/consents.
 
 use crate::{
     domain::consents::{BulkOutcome, SkipReason},
     exchange::imports::Reason,
 };
 
-/// What became of a line.
+/// The outcome of a line.
 pub(super) enum RowOutcome {
     Done(BulkOutcome),
-    /// A no that met no record; whether that is new.
+    /// An opt-out without a matching record; whether it is new.
     UnmatchedWithdrawal(bool),
     Rejected(Reason),
-    /// A line that may say no could not be taken.
+    /// Held back, because another line may be an opt-out that could not be read.
     HeldBack,
-    /// Another line tells of a later declaration of the same.
+    /// Another line holds a later declaration of the same.
     Repeated,
 }
 
@@ -32,7 +32,7 @@ impl From<SkipReason> for Reason {
     }
 }
 
-/// What became of a no, with what was put on the list and objected to.
+/// The outcome of an opt-out, including what was added to the suppression list and objected to.
 pub(super) fn with_suppression(outcome: &RowOutcome, is_listed: bool, is_objected: bool) -> RowOutcome {
     match outcome {
         RowOutcome::UnmatchedWithdrawal(_) => RowOutcome::UnmatchedWithdrawal(is_listed || is_objected),

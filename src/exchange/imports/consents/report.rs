@@ -1,4 +1,4 @@
-//! What an import of consents did, in numbers. Room: exchange/imports/consents.
+//! The report of an import of consents. Room: exchange/imports/consents.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -10,7 +10,7 @@ use crate::exchange::imports::report::{write_counts, write_reasons};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConsentReport {
-    /// Whether nothing was written; the counts then say what would have been.
+    /// Whether it was a dry run; the counts then say what would have been written.
     pub dry_run: bool,
     /// Lines in the file, without the header.
     pub rows: u64,
@@ -18,24 +18,24 @@ pub struct ConsentReport {
     pub granted: u64,
     /// Withdrawals, refusals and objections of those who have a record.
     pub ended: u64,
-    /// The same of those who have none: their addresses are on the suppression list now.
+    /// The same for persons without a record: their addresses are on the suppression list now.
     pub strays: u64,
-    /// Lines that tell what is known already.
+    /// Lines that change nothing.
     pub unchanged: u64,
-    /// Lines against which a withdrawal, an objection or another address of the person stands.
+    /// Lines that are overridden by a withdrawal, an objection or another address of the person.
     pub left_out: u64,
-    /// Lines that cannot be right.
+    /// Invalid lines.
     pub rejected: u64,
-    /// Lines that say no, or may say it, and were not taken, or not in all that they say.
+    /// Lines that are or may be opt-outs and were not recorded, or not completely.
     pub noes_not_taken: u64,
-    /// Whether the audit log could not be written, so that entries of it follow.
+    /// Whether the audit log could not be written, so that its entries follow later.
     pub owed: bool,
-    /// How many problems were told.
+    /// Number of reported problems.
     #[serde(rename = "problemCount")]
     pub problems: u64,
-    /// How often each reason was told.
+    /// Number of problems by reason.
     pub reasons: BTreeMap<&'static str, u64>,
-    /// Columns that hold nothing which is imported, with how often.
+    /// Columns that are not imported, with the number of filled cells.
     pub unmapped: BTreeMap<String, u64>,
 }
 

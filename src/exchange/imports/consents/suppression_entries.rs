@@ -1,4 +1,4 @@
-//! What the noes of a file put on the suppression list. Room: exchange/imports/consents.
+//! The entries that opt-outs of a file add to the suppression list. Room: exchange/imports/consents.
 
 use std::collections::HashMap;
 
@@ -21,10 +21,10 @@ use crate::{
     policy::Policy,
 };
 
-/// What a trial would have put on the list, and since when.
+/// What a dry run would have added to the list, and since when.
 pub(super) type TrialSuppressions = HashMap<u64, DateTime<Utc>>;
 
-/// By what the list is asked.
+/// The context for querying the list.
 #[derive(Clone, Copy)]
 pub(super) struct SuppressionContext<'a> {
     pub policy: &'a Policy,
@@ -33,7 +33,7 @@ pub(super) struct SuppressionContext<'a> {
     pub now: DateTime<Utc>,
 }
 
-/// What the line ends, as it is put on the list: consents to be withdrawn. What it objects to goes in as objections do.
+/// The list entries for the consents that a line withdraws. Its objections are added like other objections.
 fn withdrawals_of(line: &Line, now: DateTime<Utc>) -> Vec<OptOutDeclaration> {
     let DeclaredState::Ended { at, source, .. } = &line.said else { return Vec::new() };
     let mut purposes: Vec<&String> = line.targets.iter().map(|(purpose, _)| purpose).collect();
@@ -53,8 +53,8 @@ fn is_dated(line: &Line) -> bool {
     matches!(&line.said, DeclaredState::Ended { at: Some(_), .. })
 }
 
-/// Puts what a line ends on the list, for all addresses of whom it names, and blocks every record of them; tells whether that is new.
-/// What has `ended` a consent at no known time is the last word there is.
+/// Adds what a line ends to the list, for all addresses of the persons it names, and blocks every record of them;
+/// returns whether anything is new. A line without a time that `ended` a consent always counts as new.
 pub(super) async fn suppress(
     tx: &mut Transaction,
     identities: &PersonIdentities,
@@ -80,7 +80,7 @@ pub(super) async fn suppress(
     Ok(is_new_here)
 }
 
-/// Lets recipients be told of what a line ends on records of the person, where the list knew it already.
+/// Creates stop duties for recipients for what a line ends on records of the person, if the list contained it already.
 pub(super) async fn notify_recipients(
     tx: &mut Transaction,
     line: &Line,
@@ -116,7 +116,8 @@ pub(super) async fn is_new_in_trial<C: ConnectionTrait>(
     Ok(is_new_here)
 }
 
-/// Whether the list does not know yet all that a line ends: every purpose, on its channel, for every identity that is reached there.
+/// Whether the list does not contain everything yet that a line ends: every purpose, on its channel, for every identity
+/// on it.
 async fn is_new<C: ConnectionTrait>(
     connection: &C,
     context: SuppressionContext<'_>,

@@ -1,4 +1,4 @@
-//! Whom lines mean, and what they tell of them. Room: exchange/imports/consents.
+//! Resolves lines to contacts and declarations. Room: exchange/imports/consents.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -22,13 +22,14 @@ use crate::{
 /// Values in one list of a statement.
 const MAX_BIND_VALUES: usize = 10_000;
 
-/// What a yes tells of the contact.
+/// The declaration of a consent line for the contact.
 pub(super) fn grant_declaration(line: &Line, contact_id: Uuid) -> Option<BulkDeclaration> {
     let (purpose, channel) = line.targets.first()?.clone();
     Some(BulkDeclaration { contact_id, purpose, channel, state: line.said.clone() })
 }
 
-/// All that a line tells of the contacts: of a no on every channel also of those that the purposes use no more.
+/// All declarations of a line for the contacts; for an opt-out on every channel, including channels that the purposes
+/// no longer use.
 pub(super) fn declarations_of(line: &Line, contacts: &[Uuid], used: &UsedChannels) -> Vec<BulkDeclaration> {
     let mut declarations = Vec::new();
     for contact_id in contacts.iter().copied() {
@@ -50,7 +51,7 @@ pub(super) fn declarations_of(line: &Line, contacts: &[Uuid], used: &UsedChannel
     declarations
 }
 
-/// Stands for contact, purpose and channel; of a million two that differ are taken for the same once in ten million files.
+/// A hash of contact, purpose and channel; in files of a million lines, a collision occurs once in ten million files.
 pub(super) fn declaration_key(declaration: &BulkDeclaration) -> u64 {
     short_digest(&format!(
         "{}\0{}\0{}",
@@ -63,7 +64,7 @@ pub(super) fn declaration_key(declaration: &BulkDeclaration) -> u64 {
 /// Purposes and channels that contacts have consents to.
 pub(super) type UsedChannels = HashMap<Uuid, Vec<(String, Channel)>>;
 
-/// Consents of those of whom a line ends every channel.
+/// The consents of contacts for which a line ends every channel.
 pub(super) async fn load_used_channels<C: ConnectionTrait>(
     connection: &C,
     lines: &[Line],
@@ -97,8 +98,8 @@ pub(super) fn named_contacts(
     found.into_iter().filter(|id| existing.has(*id)).collect()
 }
 
-/// The records of the person who says a line: those that it names by id, and those of an address that is one person's. Of an address of
-/// several persons nobody is known to have said it; it is blocked all the same.
+/// The records of the person who declared a line: those named by id, and those of an address that belongs to one
+/// person. For an address of several persons the declarant is unknown; the address is blocked anyway.
 pub(super) fn declaring_contacts(
     line: &Line,
     matches: &ContactMatches,
@@ -118,7 +119,7 @@ pub(super) fn declaring_contacts(
     named.into_iter().collect()
 }
 
-/// The one contact that gave a consent. Whatever else the line names it by must not be somebody else's.
+/// The only contact that gave a consent. The other references in the line must not belong to somebody else.
 pub(super) fn sole_contact(
     matches: &ContactMatches,
     existing: &ExistingConsents,

@@ -23,7 +23,8 @@ pub(super) struct Columns {
     fields: Vec<(&'static str, usize, String)>,
     /// Columns that say whether a row is one of those that the file is read for; where there is none, every row is.
     pub conditions: Vec<(usize, RowCondition)>,
-    /// Columns of the other kind: of mail that did not get there, or of objections where that is what the file is read for.
+    /// Columns of the other kind: of mail that did not get there, or of objections where that is what the file is read
+    /// for.
     pub others: Vec<(usize, RowCondition)>,
     /// Columns that nothing is read of.
     unmapped: Vec<(usize, String)>,
@@ -33,8 +34,8 @@ impl Columns {
     /// Finds them, by their heads or as they are mapped.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT` for a column that is not there, for one that looks like a field and is neither mapped nor ignored, and for a
-    /// file that does not say whom it is about.
+    /// `BAD_USER_INPUT` for a column that is not there, for one that looks like a field and is neither mapped nor
+    /// ignored, and for a file that does not say whom it is about.
     pub fn find<R: Read>(table: &Table<R>, import: &ObjectionImport) -> Result<Self, Error> {
         let header_names = table.header_names();
         let mut ignored = Vec::with_capacity(import.ignore.len());

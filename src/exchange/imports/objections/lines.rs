@@ -1,4 +1,5 @@
-//! Lines of a file of addresses that must not be advertised to: whose, on which channels, since when. Room: exchange/imports/objections.
+//! Lines of a file of addresses that must not be advertised to: whose, on which channels, since when.
+//! Room: exchange/imports/objections.
 
 use std::io::Read;
 
@@ -42,7 +43,7 @@ pub(super) enum ParsedLine {
     NoAddress,
 }
 
-/// A line in the making.
+/// A line while it is parsed.
 struct LineDraft<'a, R> {
     table: &'a Table<R>,
     columns: &'a Columns,
@@ -184,7 +185,8 @@ impl<R: Read> LineDraft<'_, R> {
         }
     }
 
-    /// On what the columns say that the row is meant: nothing in particular where none asks; `None` where it is not meant.
+    /// On what the columns say that the row is meant: nothing in particular where none asks; `None` where it is not
+    /// meant.
     fn channels(&mut self) -> Option<Vec<Option<Channel>>> {
         if self.columns.conditions.is_empty() {
             return Some(Vec::new());

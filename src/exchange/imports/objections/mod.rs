@@ -1,5 +1,5 @@
-//! Imports addresses that must not be advertised to, as other programs export them: objections, lists of others, and mail that did not
-//! get there. Room: exchange/imports/objections.
+//! Imports addresses that must not be advertised to, as other programs export them: objections, lists of others, and
+//! mail that did not get there. Room: exchange/imports/objections.
 //!
 //! The file is read twice: what objects and cannot be taken is told before anything is written.
 
@@ -39,7 +39,7 @@ pub use report::ObjectionReport;
 /// Lines that are written in one transaction.
 const BATCH_SIZE: usize = 100;
 
-/// What became of a line.
+/// The outcome of a line.
 enum RowOutcome {
     Matched,
     Unmatched,
@@ -57,13 +57,15 @@ struct ImportRun<'a, T> {
     statistics: Statistics,
 }
 
-/// Imports such a file. Problems of lines that object, or may, and are not taken are told first, the others as they are found.
+/// Imports such a file. Problems of lines that object, or may, and are not taken are told first, the others as they are
+/// found.
 ///
-/// Batches are written in transactions of their own; the same import again changes nothing, and goes on after an interruption.
+/// Batches are written in transactions of their own; the same import again changes nothing, and goes on after an
+/// interruption.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database, and what the callback returns; batches before
-/// that stay.
+/// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database, and what the callback returns;
+/// batches before that stay.
 pub async fn objections<R: Read + Send>(
     app: &App,
     open: impl Fn() -> io::Result<R> + Send,

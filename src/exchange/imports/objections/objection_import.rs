@@ -1,4 +1,4 @@
-//! What an import of objections is asked for. Room: exchange/imports/objections.
+//! The parameters of an import of objections. Room: exchange/imports/objections.
 
 use entity::enums::{Channel, SuppressionKind};
 use serde::Serialize;
@@ -12,10 +12,10 @@ use crate::{
     },
 };
 
-/// Who does not want it: a yes there is a no.
+/// The opt-out column: a yes there is an opt-out.
 pub(super) const OPT_OUT: &str = "optOut";
 
-/// What a column may hold.
+/// The fields that a column may hold.
 pub(super) const FIELDS: [&str; 12] = [
     "email",
     "phone",
@@ -37,10 +37,11 @@ pub(super) const FIELDS: [&str; 12] = [
 pub enum Listing {
     /// Persons who objected to advertising (Art. 21(2)).
     Objection,
-    /// A list that others keep, e.g. a Robinson list. It stops what rests on no consent, for records that are there; a line that meets
-    /// no record is not kept.
+    /// A list that others keep, e.g. a Robinson list. It stops what rests on no consent, for records that are there; a
+    /// line that meets no record is not kept.
     ExternalList,
-    /// Addresses that messages come back from. Nobody declared anything by that; a line that meets no record is not kept.
+    /// Addresses that messages come back from. Nobody declared anything by that; a line that meets no record is not
+    /// kept.
     Undeliverable,
 }
 
@@ -66,17 +67,17 @@ pub struct ObjectionImport {
     pub channel: Option<Channel>,
     /// Name of a common export.
     pub preset: Option<String>,
-    /// Which column holds what; one that is called as what it holds needs no word.
+    /// The mapped columns; a column with the name of its field needs no mapping.
     pub map: Vec<(&'static str, String)>,
-    /// Columns that do not count, whatever they look like.
+    /// Columns to ignore, even if they look relevant.
     pub ignore: Vec<String>,
     /// Where it was declared, for lines that do not say it.
     pub source: Option<String>,
-    /// Who imports.
+    /// The actor of the import.
     pub actor: String,
     /// How the file is read.
     pub read_options: ReadOptions,
-    /// Whether to check only and write nothing.
+    /// Whether to only check and write nothing.
     pub dry_run: bool,
 }
 

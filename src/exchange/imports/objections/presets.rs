@@ -1,4 +1,5 @@
-//! Suppression lists as programs export them: which columns name somebody, and what says that a row objects. Room: exchange/imports/objections.
+//! Suppression lists as programs export them: which columns name somebody, and what says that a row objects.
+//! Room: exchange/imports/objections.
 //!
 //! Heads as these programs name them in 2026; where a program changes them, the file is refused and not read otherwise.
 

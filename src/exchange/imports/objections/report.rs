@@ -13,30 +13,31 @@ use crate::exchange::imports::report::{write_counts, write_reasons};
 pub struct ObjectionReport {
     /// What stands in the file.
     pub kind: Listing,
-    /// Whether nothing was written; the counts then say what would have been.
+    /// Whether it was a dry run; the counts then say what would have been written.
     pub dry_run: bool,
     /// Lines in the file, without the header.
     pub rows: u64,
     /// Lines with the address of a record, which changed something.
     pub matched: u64,
-    /// Lines whose address nobody has. Of an objection it is on the suppression list now; of other kinds nothing is kept.
+    /// Lines whose address nobody has. Of an objection it is on the suppression list now; of other kinds nothing is
+    /// kept.
     pub unmatched: u64,
-    /// Lines that tell what is known already.
+    /// Lines that change nothing.
     pub unchanged: u64,
     /// Lines that say something else.
     pub left_out: u64,
-    /// Lines that cannot be right.
+    /// Invalid lines.
     pub rejected: u64,
-    /// Lines that say no, or may, and were not taken, or not in all that they say.
+    /// Lines that are or may be opt-outs and were not recorded, or not completely.
     pub noes_not_taken: u64,
-    /// Whether the audit log could not be written, so that entries of it follow.
+    /// Whether the audit log could not be written, so that its entries follow later.
     pub owed: bool,
-    /// How many problems were told.
+    /// Number of reported problems.
     #[serde(rename = "problemCount")]
     pub problems: u64,
-    /// How often each reason was told.
+    /// Number of problems by reason.
     pub reasons: BTreeMap<&'static str, u64>,
-    /// Columns that nothing is read of, with how often.
+    /// Columns that are not read, with the number of filled cells.
     pub unmapped: BTreeMap<String, u64>,
 }
 

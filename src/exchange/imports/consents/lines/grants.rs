@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl<R: Read> LineDraft<'_, R> {
-    /// A consent with the evidence that its purpose wants (Art. 7(1)).
+    /// A consent with the evidence that its purpose requires (Art. 7(1)).
     pub(super) fn grant(
         &mut self,
         purpose: &PurposeDef,
@@ -39,7 +39,7 @@ impl<R: Read> LineDraft<'_, R> {
         let evidence = self.cell("evidence");
         let proof = self.required_cell("proof");
         match proof.as_deref() {
-            // By mail nothing is proved but of e-mail (BGH I ZR 164/09).
+            // A double opt-in by mail only proves consent to e-mail (BGH I ZR 164/09).
             Some(DOUBLE_OPT_IN) if channel != Channel::Email || !accepts(purpose, DOUBLE_OPT_IN) => {
                 self.invalid_value("proof", Reason::ProofNotAccepted);
             }
@@ -94,7 +94,7 @@ impl<R: Read> LineDraft<'_, R> {
         }
     }
 
-    /// Until when a consent holds that was granted at `from`: never longer than the purpose says.
+    /// When a consent granted at `from` expires: never later than the purpose allows.
     fn end(&mut self, purpose: &PurposeDef, from: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let latest = purpose.validity.as_deref().map(|validity| consents::add_period(from, validity));
         let Ok(latest) = latest.transpose() else {

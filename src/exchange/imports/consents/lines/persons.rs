@@ -1,4 +1,4 @@
-//! By what a line names a person. Room: exchange/imports/consents/lines.
+//! The references by which a line names persons. Room: exchange/imports/consents/lines.
 
 use std::io::Read;
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl<R: Read> LineDraft<'_, R> {
-    /// The one person that a yes names, and by what else it names that person.
+    /// The references to the one person that a consent names.
     pub(super) fn sole_person(&mut self) -> Vec<PersonRef> {
         let (id, external) = (self.cell("contactId"), self.cell("externalId"));
         let mut persons = Vec::new();
@@ -44,7 +44,7 @@ impl<R: Read> LineDraft<'_, R> {
         address.map(PersonRef::Address).into_iter().collect()
     }
 
-    /// The addresses that a yes tells of the person, of the kind that its channel leads to: it was given for these.
+    /// The addresses in a consent line that its channel uses: the consent was given for these.
     pub(super) fn addresses_on_channel(&mut self, channel: Channel) -> Vec<Reachable> {
         let (field, read) = match kind_on(channel) {
             Kind::Mailbox => ("email", read_mailboxes as fn(&Reader, &str) -> AddressCell),
@@ -62,7 +62,7 @@ impl<R: Read> LineDraft<'_, R> {
         cell.all
     }
 
-    /// The one address of a cell: of a yes it must be clear who gave it.
+    /// The only address of a cell: it must be clear who gave a consent.
     pub(super) fn sole_address(&mut self, field: &str, cell: AddressCell) -> Option<Reachable> {
         match (cell.unread, cell.all.len()) {
             (false, 1) => cell.all.into_iter().next(),
@@ -73,7 +73,7 @@ impl<R: Read> LineDraft<'_, R> {
         }
     }
 
-    /// All that a line tells of the person.
+    /// All references to the person in a line.
     pub(super) fn all_persons(&mut self) -> Vec<PersonRef> {
         let mut persons = Vec::new();
         if let Some(id) = self.cell("contactId") {
