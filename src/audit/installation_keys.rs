@@ -207,7 +207,7 @@ async fn create(app: &App) -> Result<(), Error> {
     let mut tx = begin(app, Author::command(app, "server", None)).await?;
     if !has_all_needed(tx.connection()).await? {
         return Err(Error::internal(
-            "the keys of the installation are missing, though something was made with them",
+            "installation keys are missing, although something was made with them",
         ));
     }
     create_missing(&mut tx, &[]).await?;

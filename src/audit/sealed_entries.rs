@@ -33,7 +33,7 @@ impl Transaction {
         let (stamp, sealer) = (self.stamp.clone(), self.sealer.take_all());
         let sealing = tokio::task::spawn_blocking(move || seal(&stamp, sealer, entries()));
         writes(self).await?;
-        let sealed = sealing.await.map_err(|_| Error::internal("entries that cannot be sealed"))?;
+        let sealed = sealing.await.map_err(|_| Error::internal("entries cannot be sealed"))?;
         let (sealer, sealed) = sealed.map_err(unavailable)?;
         self.sealer = sealer;
         for (entry, row) in sealed {

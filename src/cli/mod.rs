@@ -363,7 +363,7 @@ async fn app_without_key_check(config: &Config, policy: Policy, db: Db) -> Resul
     issuers.check(&policy).map_err(usage)?;
     let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
     let app = App::new(db, PolicyHandle::new(policy), clock, keys, issuers);
-    let app = app.with_pages(config.pages.clone()).with_reader(config.identities.reader());
+    let app = app.with_pages(config.pages.clone()).with_identity_reader(config.identities.reader());
     Ok(app.with_keep_copy(config.recipients.keep_copy()))
 }
 

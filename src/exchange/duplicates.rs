@@ -135,7 +135,7 @@ where
     let mut index = Index::default();
     while let Some(page) = pages.next().await? {
         for contact in &page.nodes {
-            index.add(&app.reader, contact)?;
+            index.add(&app.identity_reader, contact)?;
         }
     }
     Ok(index.pairs())

@@ -174,7 +174,7 @@ async fn publish(tx: &Transaction, policy: &Policy) -> Result<(), Error> {
             Some(_) => {
                 let name = format!("{}/{}/{}", text.purpose, text.language, text.version);
                 let message = format!(
-                    "the published text `{name}`, or what it demands, was changed; publish a new version instead"
+                    "the published text `{name}`, or its `renew_within`, was changed; publish a new version instead"
                 );
                 return Err(Error::new(Code::Conflict, message));
             }

@@ -76,7 +76,7 @@ pub async fn contacts<R: Read + Send + 'static>(
 ) -> Result<ContactReport, Error> {
     import.check(app, &app.policy.current())?;
     let (rows, mut column_problems) = Rows::open_checked(open, import, app)?;
-    let mut batches = Batches::spawn(rows, app.reader)?;
+    let mut batches = Batches::spawn(rows, app.identity_reader)?;
     let (mut unwritten, mut statistics) = (None, Statistics::new());
     let mut report = ContactReport { dry_run: import.dry_run, ..ContactReport::default() };
     loop {

@@ -61,14 +61,21 @@ pub(super) async fn write(
         return Ok(BatchResult::default());
     }
     let opting_out = rows.iter().chain(&rejected).filter(|row| !row.opt_outs.is_empty()).count();
-    let lost = opt_outs::lost(&app.db.reader, &app.reader, import, rejected.iter().collect()).await?;
+    let lost =
+        opt_outs::lost(&app.db.reader, &app.identity_reader, import, rejected.iter().collect()).await?;
     let opted_out = count(opting_out - lost.len());
     if import.dry_run {
         let mut sorted = sort_rows(&app.db.reader, import, &rows).await?;
         let installation_keys = audit::existing_installation_keys(app).await?;
         let policy = app.policy.current();
-        reject_suppressed(&app.db.reader, (installation_keys, &app.reader), &policy, import, &mut sorted)
-            .await?;
+        reject_suppressed(
+            &app.db.reader,
+            (installation_keys, &app.identity_reader),
+            &policy,
+            import,
+            &mut sorted,
+        )
+        .await?;
         let (imported, refused) = (count(sorted.missing.len()), sorted.refused);
         return Ok(BatchResult { imported, refused, opted_out, lost, unwritten: None });
     }
@@ -93,7 +100,8 @@ pub(super) async fn write(
         .await?;
     }
     let lost =
-        opt_outs::lost(&app.db.reader, &app.reader, import, rows.iter().chain(&rejected).collect()).await?;
+        opt_outs::lost(&app.db.reader, &app.identity_reader, import, rows.iter().chain(&rejected).collect())
+            .await?;
     Ok(BatchResult { opted_out: count(opting_out - lost.len()), lost, unwritten, ..BatchResult::default() })
 }
 
@@ -169,7 +177,8 @@ async fn record_opt_outs(
 
 /// What is locked of the addresses of rows.
 fn identity_locks<'r>(app: &App, rows: impl Iterator<Item = &'r Row>) -> Result<Vec<u64>, Error> {
-    let reached: Vec<&NewAddresses> = rows.map(|row| row.addresses(&app.reader)).collect::<Result<_, _>>()?;
+    let reached: Vec<&NewAddresses> =
+        rows.map(|row| row.addresses(&app.identity_reader)).collect::<Result<_, _>>()?;
     Ok(reached.into_iter().flat_map(NewAddresses::locks).collect())
 }
 

@@ -117,7 +117,7 @@ impl Rules {
         let texts = texts.into_iter().map(|text| ((text.purpose_code, text.language, text.version), text.id));
         Ok(Self {
             policy: app.policy.current(),
-            reader: app.reader,
+            reader: app.identity_reader,
             texts: texts.collect(),
             now: app.now(),
             source: import.source.clone(),

@@ -265,7 +265,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         let installation_keys = audit::existing_installation_keys(self.app).await?;
         let existing = ExistingConsents::read(
             reader,
-            (installation_keys, &self.app.reader),
+            (installation_keys, &self.app.identity_reader),
             &contact_ids(&matches),
             false,
             (self.rules.now(), &self.import.actor),

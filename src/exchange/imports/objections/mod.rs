@@ -101,7 +101,14 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
                     vec![Problem { last_line: row.last_line, ..problem }]
                 }
                 Ok(line) => {
-                    lines::read(&table, &columns, self.import, (self.app.now(), self.app.reader), line).1
+                    lines::read(
+                        &table,
+                        &columns,
+                        self.import,
+                        (self.app.now(), self.app.identity_reader),
+                        line,
+                    )
+                    .1
                 }
             };
             if problems.iter().any(|problem| problem.no_not_taken) {
@@ -123,7 +130,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
                 continue;
             };
             let (parsed, problems) =
-                lines::read(&table, &columns, self.import, (self.app.now(), self.app.reader), line);
+                lines::read(&table, &columns, self.import, (self.app.now(), self.app.identity_reader), line);
             for header_name in columns.left_out(&table) {
                 *self.report.unmapped.entry(header_name.to_owned()).or_default() += 1;
             }
