@@ -13,7 +13,7 @@ impl Transaction {
     /// The others are sealed afterwards, since their keys must be looked up.
     ///
     /// # Errors
-    /// Those of `writes`; `AUDIT_UNAVAILABLE` when keys cannot be had.
+    /// Those of `writes`; `AUDIT_UNAVAILABLE` if keys cannot be had.
     pub async fn record_while_writing<E>(
         &mut self,
         entries: E,

@@ -91,7 +91,7 @@ pub async fn find_recipient<C: ConnectionTrait>(connection: &C, id_or_name: &str
 /// `tx` is committed.
 ///
 /// # Errors
-/// `INTERNAL` from the database, and what `each` gives.
+/// `INTERNAL` from the database, and the errors of `each`.
 pub async fn export(
     tx: &mut Transaction,
     recipient: Uuid,

@@ -93,11 +93,7 @@ impl NewToken {
                     return invalid_name("purposes", index, &unknown("purpose", code, &codes));
                 }
                 Some(purpose) if purpose.is_group => {
-                    return invalid_name(
-                        "purposes",
-                        index,
-                        "a group is not a purpose; name its purposes",
-                    );
+                    return invalid_name("purposes", index, "a group is not a purpose; name its purposes");
                 }
                 Some(_) => {}
             }

@@ -25,7 +25,7 @@ use crate::{
 
 /// Contacts in one transaction, which holds the locks of all their addresses.
 const BATCH_SIZE: u64 = 100;
-/// Who does it.
+/// The actor in the audit log.
 const ACTOR: &str = "server";
 
 /// What was refreshed.

@@ -9,7 +9,7 @@ use crate::{
     registry::{CONTACT, CONTACT_POINT, Field},
 };
 
-/// The values of a contact that an input gives.
+/// The values of a contact in an input.
 pub fn values_from_input(input: &Input) -> Values {
     input.fields_of(&CONTACT).collect()
 }

@@ -21,7 +21,7 @@ use crate::{
 /// A restriction to record.
 #[derive(Clone, Debug)]
 pub struct NewRestriction {
-    /// Of which contact.
+    /// The contact.
     pub id: Uuid,
     /// Point of Art. 18(1).
     pub limb: RestrictionLimb,
@@ -107,7 +107,8 @@ pub async fn lift(
     }
     let before = lock(tx, actor, id).await?;
     if before.restricted_at.is_some_and(|since| informed_at < since) {
-        let message = "the person must be informed after the restriction began and before it is lifted (Art. 18(3))";
+        let message =
+            "the person must be informed after the restriction began and before it is lifted (Art. 18(3))";
         return Err(Error::bad_input(message).with_input_path("input.informedAt"));
     }
     if before.state != ContactState::Restricted {

@@ -296,7 +296,7 @@ mod tests {
         document.insert("proof".to_owned(), Value::Object(proof));
         let mut document = Value::Object(document);
         check(&document, &key).unwrap();
-        // That of the Candidate Recommendation, whose proof names the key in another way.
+        // The vector of the Candidate Recommendation, whose proof names the key differently.
         document["proof"]["verificationMethod"] =
             "https://vc.example/issuers/5678#z6MkrJVnaZkeFzdQyMZu1cgjg7k1pZZ6pvBQ7XJPt4swbTQ2".into();
         assert!(check(&document, &key).is_err());
@@ -342,7 +342,7 @@ mod tests {
             changed
         );
         assert_eq!(why(&|it| _ = it["proof"].as_object_mut().unwrap().remove("proofValue")), changed);
-        // The same key under another address is the same key; a key that lies about its name is none.
+        // The same key under another address is the same key; a key with a false name is rejected.
         let mut elsewhere = signed.clone();
         elsewhere["proof"]["verificationMethod"] = format!("https://crm.example{KEYS_PATH}#{kid}").into();
         assert_eq!(verify(&elsewhere, &keys).unwrap_err().message, changed);

@@ -107,7 +107,9 @@ pub async fn request_consent(
         return Err(Error::bad_input("the contact has no e-mail address").with_input_path("input.contactId"));
     };
     let choices = write(tx, app, &new.sign_up(address.clone()), "signUp").await?;
-    let [choice] = choices.as_slice() else { return Err(Error::internal("a sign-up must have exactly one choice")) };
+    let [choice] = choices.as_slice() else {
+        return Err(Error::internal("a sign-up must have exactly one choice"));
+    };
     let request = OptInRequest {
         purpose: &choice.purpose,
         text: choice.text,
