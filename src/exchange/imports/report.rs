@@ -186,8 +186,8 @@ impl Reason {
 }
 
 impl From<ValidationError> for Reason {
-    fn from(fault: ValidationError) -> Self {
-        match fault {
+    fn from(error: ValidationError) -> Self {
+        match error {
             ValidationError::TooLong => Reason::TooLong,
             ValidationError::ControlCharacter => Reason::ControlCharacter,
             ValidationError::InvalidEmail => Reason::InvalidEmail,

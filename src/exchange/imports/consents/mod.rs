@@ -109,7 +109,7 @@ pub async fn consents<R: Read + Send>(
     import.check()?;
     let (rules, recorder) = (Rules::load(app, import).await?, ObjectionRecorder::new(app, &import.actor)?);
     let report = ConsentReport { dry_run: import.dry_run, ..ConsentReport::default() };
-    let (best, ended, held, told, listed) = Default::default();
+    let (latest_grants, trial_ends, held_back, reported_lines, trial_suppressions) = Default::default();
     let statistics = Statistics::new();
     let mut run = ImportRun {
         app,
@@ -118,11 +118,11 @@ pub async fn consents<R: Read + Send>(
         recorder,
         on_problem,
         report,
-        latest_grants: best,
-        trial_ends: ended,
-        held_back: held,
-        reported_lines: told,
-        trial_suppressions: listed,
+        latest_grants,
+        trial_ends,
+        held_back,
+        reported_lines,
+        trial_suppressions,
         statistics,
     };
     let file = || open().map_err(|_| Error::bad_input("the file cannot be opened"));
