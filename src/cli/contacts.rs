@@ -15,7 +15,7 @@ use super::{
     failure, note, open, print,
 };
 
-/// Who looks, and how it is told.
+/// Arguments of the search for duplicates.
 #[derive(Args)]
 pub(crate) struct DuplicatesArgs {
     #[command(flatten)]

@@ -294,7 +294,7 @@ pub(super) struct ProblemReporter {
     json: Option<JsonReport>,
     /// The report, where there was no file before.
     fresh: Option<PathBuf>,
-    /// Whether the last problem was of a no that was not taken.
+    /// Whether the last problem was an opt-out that was not recorded.
     section: Option<bool>,
     is_read: bool,
 }

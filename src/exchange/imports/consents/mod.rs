@@ -90,9 +90,8 @@ struct ImportRun<'a, T> {
     statistics: Statistics,
 }
 
-/// Imports consents, withdrawals and refusals. Problems are told as they are found: first those of lines that say no,
-/// or may say it, and cannot be taken; then those of the other lines, then those of consents; each in the order of the
-/// file.
+/// Imports consents, withdrawals and refusals. Problems are reported as they are found: first possible opt-outs that
+/// cannot be recorded, then other lines, then consents; each in the order of the file.
 ///
 /// Batches are written in transactions of their own; the same import again goes on after an interruption, and changes
 /// nothing when it is done.

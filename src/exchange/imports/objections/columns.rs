@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// What says nothing without a street.
+/// Fields that only count together with a street.
 const BESIDE_A_STREET: [&str; 3] = ["city", "country", "familyName"];
 
 /// The columns of a file, by what they hold.
@@ -120,7 +120,7 @@ impl Columns {
         Ok(columns)
     }
 
-    /// Columns under whose head a yes is a no say which rows object.
+    /// Turns opt-out columns into conditions for the rows that object.
     fn move_opt_outs(&mut self, import: &ObjectionImport) {
         let header = import.read_options.header;
         let is_opt_out = |(field, _, header_name): &(&'static str, usize, String)| {
@@ -180,7 +180,7 @@ impl Columns {
         matching.map(|(_, index, header_name)| (*index, header_name.as_str()))
     }
 
-    /// Heads of columns that nothing is read of, where the row has something there.
+    /// Headers of columns that are not read but filled in this row.
     pub fn left_out<'a, R: Read>(&'a self, table: &'a Table<R>) -> impl Iterator<Item = &'a str> {
         let is_read = |index: usize| {
             self.conditions.iter().any(|condition| condition.0 == index && condition.1 != RowCondition::True)
