@@ -35,7 +35,7 @@ pub struct App {
     /// Keys that survive a rotation of the master key, once they are read from the database.
     pub installation_keys: Arc<OnceCell<InstallationKeys>>,
     /// Normalises addresses and phone numbers for this installation.
-    pub reader: Reader,
+    pub identity_reader: Reader,
     /// How long recipients may keep a copy of what they read.
     pub keep_copy: TimeDelta,
     /// Background jobs whose last run failed.
@@ -82,7 +82,7 @@ impl App {
             issuers,
             pages: PublicPages::default(),
             installation_keys: Arc::default(),
-            reader: Reader::default(),
+            identity_reader: Reader::default(),
             keep_copy: Recipients::default().keep_copy(),
             failing: FailingJobs::default(),
             suppression_review_due: AtomicBool::new(false),
@@ -95,8 +95,8 @@ impl App {
     }
 
     /// Sets how addresses are normalised.
-    pub fn with_reader(self, reader: Reader) -> Self {
-        Self { reader, ..self }
+    pub fn with_identity_reader(self, identity_reader: Reader) -> Self {
+        Self { identity_reader, ..self }
     }
 
     /// Sets how long recipients may keep a copy.

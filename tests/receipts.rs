@@ -624,7 +624,7 @@ async fn receipts_are_issued_and_verified_on_the_command_line() {
     let twice = text.replacen("{\"@context\"", "{\"issued\":\"2020-01-01T00:00:00.000000Z\",\"@context\"", 1);
     let huge = vec![b' '; 9 * 1024 * 1024];
     for (bytes, expected, reason) in [
-        (changed(&|it| it["record"]["channel"] = "PHONE".into()), 1, "it is not as it was signed"),
+        (changed(&|it| it["record"]["channel"] = "PHONE".into()), 1, "it was changed after it was signed"),
         (changed(&|it| _ = it.as_object_mut().unwrap().shift_remove("proof")), 1, "it has no proof"),
         (changed(&|it| it["proof"]["cryptosuite"] = "eddsa-rdfc-2022".into()), 1, "not of the suite"),
         (
@@ -632,8 +632,8 @@ async fn receipts_are_issued_and_verified_on_the_command_line() {
             1,
             "key that is not known",
         ),
-        (twice.into_bytes(), 1, "a name stands twice"),
-        (b"<html>".to_vec(), 2, "it is no JSON document"),
+        (twice.into_bytes(), 1, "a member name is repeated"),
+        (b"<html>".to_vec(), 2, "it is not a JSON document"),
         (huge, 2, "bytes"),
     ] {
         let (code, told, error) = verify(&bytes, "keys.json");

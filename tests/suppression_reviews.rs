@@ -66,7 +66,7 @@ async fn the_list_is_looked_over_every_three_years() {
         let both = ["raffles".to_owned(), "events".to_owned()];
         let refused = suppressions::review(app, "cli:test", &both).await.unwrap_err();
         assert!(
-            refused.message.contains("`events` is a purpose of the policy that servers run by"),
+            refused.message.contains("`events` is a purpose of the policy that the servers use"),
             "{refused}"
         );
         assert_eq!(listed(app).await, 5);

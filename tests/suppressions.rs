@@ -43,7 +43,7 @@ async fn since(
     let ring = audit::installation_keys(app).await.unwrap();
     let group = policy.purpose(purpose).and_then(|purpose| purpose.group.clone());
     let reached = [address.addresses().clone()];
-    let found = suppressions::find(&app.db.reader, Some(ring), &app.reader, &reached).await.unwrap();
+    let found = suppressions::find(&app.db.reader, Some(ring), &app.identity_reader, &reached).await.unwrap();
     let listed = found.for_addresses(&reached[0]).into_iter();
     let meant = listed.filter(|listed| listed.purpose == purpose || Some(&listed.purpose) == group.as_ref());
     meant.map(|listed| listed.since).max()
@@ -267,10 +267,14 @@ async fn objections_outlive_the_record() {
         let input = json!({ "contactId": contact, "purpose": "direct_marketing", "declaredAt": "2026-11-01T10:00:00Z" });
         object(&client, &staff.desk, input.clone()).await;
         let ring = audit::installation_keys(app).await.unwrap();
-        let of =
-            suppressions::declared_for_contact(&app.db.reader, ring, &app.reader, contact.parse().unwrap())
-                .await
-                .unwrap();
+        let of = suppressions::declared_for_contact(
+            &app.db.reader,
+            ring,
+            &app.identity_reader,
+            contact.parse().unwrap(),
+        )
+        .await
+        .unwrap();
         let told: Vec<_> = of.iter().map(|(channel, purpose, _)| (*channel, purpose.as_str())).collect();
         let group = "direct_marketing";
         assert_eq!(told, [(Channel::Email, group), (Channel::Phone, group), (Channel::Post, group)]);

@@ -40,7 +40,7 @@ where
 {
     match with_retry(|| once(EntryTiming::Immediate)).await {
         Err(error) if error.code == Code::AuditUnavailable => {
-            tracing::error!("the audit log cannot be written; a no is taken all the same");
+            tracing::error!("the audit log cannot be written; an opt-out is accepted nevertheless");
             Ok((with_retry(|| once(EntryTiming::Deferred)).await?, EntryTiming::Deferred))
         }
         done => Ok((done?, EntryTiming::Immediate)),
@@ -147,7 +147,7 @@ async fn move_entries(app: &App, ids: &[Uuid]) -> Result<u64, Error> {
     let mut insert = Query::insert();
     insert.into_table(audit_entry::Entity).columns(audit_entry::Column::iter());
     let filled = insert.select_from(select.into_query());
-    filled.map_err(|_| Error::internal("entries that are owed"))?;
+    filled.map_err(|_| Error::internal("deferred entries cannot be moved"))?;
     tx.execute(&insert).await?;
     audit_owed::Entity::delete_many().filter(Column::Id.is_in(ids.iter().copied())).exec(&tx).await?;
     tx.commit().await?;

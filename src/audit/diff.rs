@@ -93,7 +93,10 @@ impl ChangeSet {
             let part = parts.entry(change.category.as_str()).or_default();
             part.insert(&change.coordinate, [&change.before, &change.after]);
         }
-        let json = |part| serde_json::to_vec(&part).map_err(|_| Error::internal("values of an entry"));
+        let json = |part| {
+            serde_json::to_vec(&part)
+                .map_err(|_| Error::internal("the values of an entry cannot be serialised"))
+        };
         parts.into_iter().map(|(category, part)| Ok((category, json(part)?))).collect()
     }
 }

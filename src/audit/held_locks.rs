@@ -1,4 +1,4 @@
-//! What a transaction has locked. Room: audit.
+//! The locks that a transaction holds. Room: audit.
 
 use std::{collections::BTreeMap, sync::atomic::AtomicBool};
 
@@ -20,7 +20,7 @@ impl LockMode {
     }
 }
 
-/// What a transaction has locked.
+/// The locks that a transaction holds.
 #[derive(Debug, Default)]
 pub(super) struct HeldLocks {
     pub(super) identities: BTreeMap<u64, LockMode>,

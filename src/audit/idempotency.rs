@@ -168,6 +168,6 @@ fn open_outcome(keys: &MasterKeys, key: &OutcomeKey, sealed: &str) -> Result<Vec
     let sealing_key = keys.derive_under(key_id, KEY_CONTEXT)?;
     let opened = sealing_key.and_then(|sealing_key| open(&sealing_key, &associated_data(key), sealed));
     opened.ok_or_else(|| {
-        Error::new(Code::Conflict, "the outcome of this Idempotency-Key cannot be read any more")
+        Error::new(Code::Conflict, "the outcome stored under this Idempotency-Key can no longer be read")
     })
 }

@@ -206,9 +206,7 @@ async fn existing_names<C: ConnectionTrait>(connection: &C) -> Result<Vec<String
 async fn create(app: &App) -> Result<(), Error> {
     let mut tx = begin(app, Author::command(app, "server", None)).await?;
     if !has_all_needed(tx.connection()).await? {
-        return Err(Error::internal(
-            "the keys of the installation are missing, though something was made with them",
-        ));
+        return Err(Error::internal("installation keys are missing, although something was made with them"));
     }
     create_missing(&mut tx, &[]).await?;
     tx.commit().await

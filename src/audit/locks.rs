@@ -36,7 +36,7 @@ impl Transaction {
             return Ok(());
         }
         if self.held_locks.contacts.load(Ordering::Relaxed) {
-            return Err(Error::internal("an identity that is locked after a contact"));
+            return Err(Error::internal("an identity must be locked before contacts"));
         }
         if self.inner.get_database_backend() == DbBackend::Postgres {
             let name = mode.function();

@@ -133,7 +133,7 @@ pub async fn begin(app: &App, author: Author) -> Result<Transaction, Error> {
         pending_changes,
         policy,
         affected_contacts,
-        reader: app.reader,
+        reader: app.identity_reader,
         keep_copy: app.keep_copy,
         held_locks: HeldLocks::default(),
         timing: EntryTiming::Immediate,
@@ -146,7 +146,7 @@ async fn open(app: &App, options: TransactionOptions) -> Result<DatabaseTransact
     let writer = app.db.writer.clone();
     #[expect(clippy::disallowed_methods, reason = "this is the one door")]
     let transaction = tokio::spawn(async move { writer.begin_with_options(options).await }.in_current_span());
-    Ok(transaction.await.map_err(|_| Error::internal("a transaction that cannot be begun"))??)
+    Ok(transaction.await.map_err(|_| Error::internal("a transaction cannot be begun"))??)
 }
 
 impl Transaction {
@@ -178,7 +178,7 @@ impl Transaction {
     /// `INTERNAL` after anything was recorded.
     pub fn act_as(&mut self, author: Author) -> Result<(), Error> {
         if !self.entries.is_empty() {
-            return Err(Error::internal("another author of a change that was recorded already"));
+            return Err(Error::internal("the author cannot change after an entry was recorded"));
         }
         self.stamp.author = author;
         Ok(())
@@ -289,7 +289,7 @@ impl Transaction {
     /// `INTERNAL` when nothing was recorded; `AUDIT_UNAVAILABLE` when an entry cannot be written.
     pub async fn commit(mut self) -> Result<(), Error> {
         if self.entries.is_empty() {
-            return Err(Error::internal("a change without an audit entry"));
+            return Err(Error::internal("a change needs an audit entry"));
         }
         let number = self.entries.len();
         let affected_contacts = self.affected_contacts.take();

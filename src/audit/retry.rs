@@ -45,7 +45,7 @@ impl RowFailures {
         if is_general {
             return Err(error);
         }
-        tracing::warn!(what, %row, code = error.code.as_str(), "a row is passed over; it is tried again later");
+        tracing::warn!(what, %row, code = error.code.as_str(), "a row is skipped; it is tried again later");
         self.first.get_or_insert(error);
         Ok(T::default())
     }
@@ -77,7 +77,7 @@ where
                 tokio::time::sleep(Duration::from_millis(millis)).await;
             }
             Err(error) if error.transient => {
-                return Err(Error::internal("other writers were in the way to the end"));
+                return Err(Error::internal("other writers were in the way in every attempt"));
             }
             result => return result,
         }

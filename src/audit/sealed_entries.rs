@@ -13,7 +13,7 @@ impl Transaction {
     /// The others are sealed afterwards, since their keys must be looked up.
     ///
     /// # Errors
-    /// Those of `writes`; `AUDIT_UNAVAILABLE` when keys cannot be had.
+    /// Those of `writes`; `AUDIT_UNAVAILABLE` if keys cannot be had.
     pub async fn record_while_writing<E>(
         &mut self,
         entries: E,
@@ -33,7 +33,7 @@ impl Transaction {
         let (stamp, sealer) = (self.stamp.clone(), self.sealer.take_all());
         let sealing = tokio::task::spawn_blocking(move || seal(&stamp, sealer, entries()));
         writes(self).await?;
-        let sealed = sealing.await.map_err(|_| Error::internal("entries that cannot be sealed"))?;
+        let sealed = sealing.await.map_err(|_| Error::internal("entries cannot be sealed"))?;
         let (sealer, sealed) = sealed.map_err(unavailable)?;
         self.sealer = sealer;
         for (entry, row) in sealed {

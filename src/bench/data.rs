@@ -89,7 +89,7 @@ enum Fate {
 
 impl Fate {
     /// 70 of a hundred consent, the others in equal parts not, not yet, and no longer.
-    fn of(number: u64) -> Self {
+    fn for_number(number: u64) -> Self {
         // 37 and 100 have no common divisor: neighbours differ, and each hundred is alike.
         match number.wrapping_mul(37) % 100 {
             0..70 => Fate::Granted,
@@ -140,7 +140,7 @@ async fn batch(app: &App, numbers: std::ops::Range<u64>, total: u64, data: &mut 
     let count = numbers.end - numbers.start;
     for number in numbers {
         let contact = person(number)?;
-        let fate = Fate::of(number);
+        let fate = Fate::for_number(number);
         let list = if fate == Fate::Granted { &mut data.visible } else { &mut data.hidden };
         list.push(contact.id);
         for (index, channel) in CHANNELS.into_iter().enumerate() {
@@ -367,7 +367,7 @@ mod tests {
         let mut granted = 0;
         for number in 0..1_000 {
             let contact = person(number).unwrap();
-            let fate = Fate::of(number);
+            let fate = Fate::for_number(number);
             granted += u32::from(fate == Fate::Granted);
             let mut events = Vec::new();
             let row = declared(&contact, number, Channel::Email, fate, &mut events);

@@ -5,7 +5,7 @@ use crate::base::error::Error;
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    /// It was called in a wrong way.
+    /// Wrong arguments or configuration.
     #[error("{0}")]
     Usage(String),
     /// Something did not work.

@@ -15,7 +15,7 @@ use super::{
     failure, note, open, print,
 };
 
-/// Who looks, and how it is told.
+/// Arguments of the search for duplicates.
 #[derive(Args)]
 pub(crate) struct DuplicatesArgs {
     #[command(flatten)]
@@ -35,7 +35,7 @@ enum FormatArg {
 
 /// Lists contacts that are likely the same person, by id.
 pub(crate) async fn duplicates(config: &Config, args: DuplicatesArgs) -> Result<(), CliError> {
-    let caller = Caller::of(config, &args.caller)?;
+    let caller = Caller::new(config, &args.caller)?;
     let app = open(config).await?;
     let pipeline = Pipeline::new().map_err(failure)?;
     let found =

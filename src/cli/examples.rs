@@ -168,7 +168,7 @@ fn with_examples(command: Command, path: &str) -> Command {
         let path = if path.is_empty() { name.clone() } else { format!("{path} {name}") };
         command.mut_subcommand(name, |inner| with_examples(inner, &path))
     });
-    let lines = of(path);
+    let lines = examples_of(path);
     if lines.is_empty() {
         return command;
     }
@@ -178,12 +178,12 @@ fn with_examples(command: Command, path: &str) -> Command {
 }
 
 /// The lines of a command; of a group of commands the first of each.
-fn of(path: &str) -> Vec<&'static str> {
-    if let Some((_, lines)) = EXAMPLES.iter().find(|(known, _)| *known == path) {
+fn examples_of(path: &str) -> Vec<&'static str> {
+    if let Some((_, lines)) = EXAMPLES.iter().find(|(command, _)| *command == path) {
         return lines.to_vec();
     }
     let group = format!("{path} ");
-    let within = EXAMPLES.iter().filter(|(known, _)| known.starts_with(&group));
+    let within = EXAMPLES.iter().filter(|(command, _)| command.starts_with(&group));
     within.filter_map(|(_, lines)| lines.first().copied()).collect()
 }
 

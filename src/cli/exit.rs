@@ -1,21 +1,21 @@
-//! How commands end when they did not do their work. Room: cli.
+//! Errors of commands and their exit codes. Room: cli.
 
 use std::{
     io::{self, Write},
     process::ExitCode,
 };
 
-/// Why a command did not do its work.
+/// Why a command failed.
 pub(crate) enum CliError {
     /// It failed.
     Failed(anyhow::Error),
-    /// It was called in a wrong way.
+    /// Wrong arguments or configuration.
     Usage(String),
-    /// The policy is wrong.
+    /// The policy is invalid.
     Policy(String),
-    /// A named decision does not hold.
+    /// A test case of the policy failed.
     PolicyTest(String),
-    /// Whoever was to read the output has enough of it.
+    /// The reader of the output closed the pipe.
     Unread,
 }
 
@@ -28,7 +28,7 @@ impl From<anyhow::Error> for CliError {
 impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
-            // As by `| head`: nothing went wrong.
+            // As with `| head`: not an error.
             std::io::ErrorKind::BrokenPipe => CliError::Unread,
             _ => CliError::Failed(error.into()),
         }
@@ -42,7 +42,7 @@ impl From<serde_json::Error> for CliError {
 }
 
 impl CliError {
-    /// Says why, and gives the exit code.
+    /// Prints the reason and returns the exit code.
     pub(crate) fn exit(self) -> ExitCode {
         let (code, text) = match self {
             CliError::Failed(error) => (1, format!("{error:#}")),
@@ -56,12 +56,12 @@ impl CliError {
     }
 }
 
-/// Says on standard error why a command did not do its work.
+/// Prints an error to standard error.
 pub(crate) fn complain(text: &str) {
     note(&format!("error: {text}"));
 }
 
 pub(crate) fn note(text: &str) {
-    // Nothing can be said when standard error is closed.
+    // Nothing can be printed if standard error is closed.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

@@ -72,7 +72,7 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// Reads the token.
-    pub(crate) fn of(config: &Config, args: &CallerArgs) -> Result<Self, CliError> {
+    pub(crate) fn new(config: &Config, args: &CallerArgs) -> Result<Self, CliError> {
         let text: SecretString = match args.token_file.as_deref() {
             None => config.secrets.token.clone().ok_or_else(|| {
                 CliError::Usage("name a token by --token-file or ZWECK__SECRETS__TOKEN".to_owned())
@@ -108,7 +108,7 @@ impl Caller {
 
 /// Exports contacts.
 pub(crate) async fn contacts(config: &Config, args: ExportArgs) -> Result<(), CliError> {
-    let caller = Caller::of(config, &args.caller)?;
+    let caller = Caller::new(config, &args.caller)?;
     let named = named(args.output.as_deref());
     named.map(|path| args.overwrite.check_writable(path)).transpose()?;
     let app = open(config).await?;

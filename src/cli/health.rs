@@ -21,7 +21,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 /// Far more than the answer is long.
 const MAX_RESPONSE_BYTES: u64 = 64 * 1024;
 
-/// Prints what `/readyz` of `management.listen` tells; fails unless it is ready.
+/// Prints the response of `/readyz` at `management.listen`; fails unless it is ready.
 pub(crate) async fn check(config: &Config) -> Result<(), CliError> {
     let Some(listen) = config.management.listen else {
         return Err(CliError::Usage(

@@ -253,11 +253,11 @@ pub(crate) async fn contacts(config: &Config, args: ImportArgs) -> Result<(), Cl
     let (path, report, allowed) = (args.file.clone(), args.report.clone(), args.allow_rejected);
     let overwrite = args.overwrite;
     let import = args.import()?;
-    let (app, mut reporter) = begin(config, &path, 1, report.as_deref(), overwrite).await?;
+    let (app, mut reporter) = start_import(config, &path, 1, report.as_deref(), overwrite).await?;
     let bar = reporter.bar.clone();
     let read = || Ok(bar.wrap_read(File::open(&path)?));
-    let done = imports::contacts(&app, read, &import, |problem| reporter.tell(&problem)).await;
-    reporter.close(done, "rows", allowed)
+    let result = imports::contacts(&app, read, &import, |problem| reporter.report_problem(&problem)).await;
+    reporter.close(result, "rows", allowed)
 }
 
 /// How a CSV file is read, as the flags say.
@@ -274,7 +274,7 @@ pub(super) fn csv_read_options(
 
 /// Opens the application, with the purposes of the policy, and what tells how the import of `path` goes on, which is
 /// read `passes` times.
-pub(super) async fn begin(
+pub(super) async fn start_import(
     config: &Config,
     path: &Path,
     passes: u64,
@@ -294,9 +294,9 @@ pub(super) struct ProblemReporter {
     json: Option<JsonReport>,
     /// The report, where there was no file before.
     fresh: Option<PathBuf>,
-    /// Whether the last problem was of a no that was not taken.
+    /// Whether the last problem was an opt-out that was not recorded.
     section: Option<bool>,
-    heard: bool,
+    is_read: bool,
 }
 
 impl ProblemReporter {
@@ -309,14 +309,14 @@ impl ProblemReporter {
         }
         let fresh = report.filter(|path| path.symlink_metadata().is_err()).map(Path::to_owned);
         let json = report.map(|path| JsonReport::create(overwrite.open(path)?)).transpose()?;
-        Ok(Self { bar: bar(bytes), json, fresh, section: None, heard: true })
+        Ok(Self { bar: bar(bytes), json, fresh, section: None, is_read: true })
     }
 
-    pub(super) fn tell(&mut self, problem: &Problem) -> Result<(), Error> {
+    pub(super) fn report_problem(&mut self, problem: &Problem) -> Result<(), Error> {
         if let Some(json) = &mut self.json {
             json.problem(problem).map_err(|_| Error::bad_input("the report cannot be written"))?;
         }
-        let heads = match (self.section, problem.no_not_taken) {
+        let table_header = match (self.section, problem.no_not_taken) {
             (Some(last), now) if last == now => String::new(),
             (None, false) => Problem::table_header() + "\n",
             (None, true) => format!("{NOT_TAKEN}\n{}\n", Problem::table_header()),
@@ -325,8 +325,8 @@ impl ProblemReporter {
         };
         self.section = Some(problem.no_not_taken);
         // Where nobody reads on, the import goes on; the report as JSON has it all.
-        if self.heard {
-            self.heard = self.bar.suspend(|| print(&format!("{heads}{problem}\n"))).is_ok();
+        if self.is_read {
+            self.is_read = self.bar.suspend(|| print(&format!("{table_header}{problem}\n"))).is_ok();
         }
         Ok(())
     }
@@ -360,7 +360,7 @@ impl ProblemReporter {
             }
             failure(error)
         })?;
-        if !self.heard {
+        if !self.is_read {
             note("nobody read all of the problems");
         } else {
             print(&format!("{}{report}", if self.section.is_some() { "\n" } else { "" }))?;

@@ -12,7 +12,7 @@ use super::{
     exit::CliError,
     failure,
     files::Overwrite,
-    import::{EncodingArg, IMPORTER, begin, csv_read_options},
+    import::{EncodingArg, IMPORTER, csv_read_options, start_import},
 };
 
 /// Which file, and what is in it.
@@ -76,9 +76,9 @@ pub(crate) async fn consents(config: &Config, args: ImportConsentsArgs) -> Resul
     let overwrite = args.overwrite;
     let import = args.import()?;
     // It is read three times.
-    let (app, mut reporter) = begin(config, &path, 3, report.as_deref(), overwrite).await?;
+    let (app, mut reporter) = start_import(config, &path, 3, report.as_deref(), overwrite).await?;
     let bar = reporter.bar.clone();
     let read = || Ok(bar.wrap_read(File::open(&path)?));
-    let done = imports::consents(&app, read, &import, |problem| reporter.tell(&problem)).await;
-    reporter.close(done, "lines", allowed)
+    let result = imports::consents(&app, read, &import, |problem| reporter.report_problem(&problem)).await;
+    reporter.close(result, "lines", allowed)
 }

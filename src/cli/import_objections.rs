@@ -13,7 +13,7 @@ use super::{
     exit::CliError,
     failure,
     files::Overwrite,
-    import::{EncodingArg, IMPORTER, NotTaken, begin, csv_read_options},
+    import::{EncodingArg, IMPORTER, NotTaken, csv_read_options, start_import},
 };
 
 /// Which file, and what is in it.
@@ -144,9 +144,9 @@ pub(crate) async fn objections(config: &Config, args: ImportObjectionsArgs) -> R
     let overwrite = args.overwrite;
     let import = args.import()?;
     // It is read twice.
-    let (app, mut reporter) = begin(config, &path, 2, report.as_deref(), overwrite).await?;
+    let (app, mut reporter) = start_import(config, &path, 2, report.as_deref(), overwrite).await?;
     let bar = reporter.bar.clone();
     let read = || Ok(bar.wrap_read(File::open(&path)?));
-    let done = imports::objections(&app, read, &import, |problem| reporter.tell(&problem)).await;
-    reporter.close(done, "lines", allowed)
+    let result = imports::objections(&app, read, &import, |problem| reporter.report_problem(&problem)).await;
+    reporter.close(result, "lines", allowed)
 }

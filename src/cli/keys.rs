@@ -178,7 +178,7 @@ fn status_json(
     })
 }
 
-/// Takes the configured master key in use and wraps every key anew by it.
+/// Switches to the configured master key and rewraps every key with it.
 pub(crate) async fn rotate(config: &Config) -> Result<(), CliError> {
     let app = app_with_current_key(config).await?;
     let keyring = audit::keyring(&app).await.map_err(failure)?;

@@ -11,7 +11,7 @@ use zweck::config::{Config, LogFormat};
 
 use super::exit::CliError;
 
-/// What is logged. Never frames of connections, whatever is asked for: they hold credentials.
+/// The log filter. It never includes connection frames, whatever is configured: they contain credentials.
 pub(super) fn log_filter(filter_text: &str) -> Result<tracing_subscriber::EnvFilter, String> {
     let wrong = || "`log.filter` must be a level, or targets with theirs, e.g. info,zweck=debug".to_owned();
     let mut filter = tracing_subscriber::EnvFilter::try_new(filter_text).map_err(|_| wrong())?;

@@ -1,4 +1,4 @@
-//! `zweck completions` and `zweck man`: the program told to shells and to `man`. Room: cli.
+//! `zweck completions` and `zweck man`. Room: cli.
 
 use std::path::Path;
 

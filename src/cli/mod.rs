@@ -1,4 +1,4 @@
-//! What each command does. Room: cli.
+//! The commands of the program. Room: cli.
 
 pub(crate) mod args;
 pub(crate) mod backup;
@@ -71,14 +71,14 @@ pub(crate) enum ListFormat {
     Json,
 }
 
-/// How long is waited for the last who work with a database.
+/// How long closing a database may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a server that starts waits for the keys of issuers.
+/// How long a starting server waits for the keys of issuers.
 const ISSUER_KEYS_TIMEOUT: Duration = Duration::from_secs(2);
-/// Who acts on the command line.
+/// The actor of the command line.
 const ACTOR: &str = "cli:zweck";
 
-/// What is said where there is no master key.
+/// The error if there is no master key.
 const NO_MASTER_KEY: &str = "no `secrets.master_key` is set; make one with `zweck keys generate` and keep it: without it the \
                              values of the audit log cannot be read";
 
@@ -177,7 +177,7 @@ pub(crate) async fn serve(config: &Config, migrate: bool) -> Result<(), CliError
     Ok(())
 }
 
-/// Tells what is where, and what is not on.
+/// Logs the endpoints, and which features are off.
 fn log_endpoints(config: &Config, address: SocketAddr, policy: &str) {
     let base = format!("http://{address}");
     tracing::info!(api = format!("{base}/graphql"), policy, database = config.database.kind(), "serving");
@@ -194,13 +194,13 @@ fn log_endpoints(config: &Config, address: SocketAddr, policy: &str) {
     }
 }
 
-/// How many migrations wait.
+/// The number of pending migrations.
 async fn pending(db: &Db) -> Result<usize, CliError> {
     let pending = Migrator::get_pending_migrations(&db.writer).await;
     Ok(pending.map_err(|error| database_error(&error))?.len())
 }
 
-/// Brings the database up to date, and tells in one line what was done.
+/// Runs pending migrations and logs how many.
 async fn run_migrations(db: &Db) -> Result<(), CliError> {
     let pending = pending(db).await?;
     db.migrate().await.map_err(|error| database_error(&error))?;
@@ -215,7 +215,7 @@ async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, CliError> {
     Ok(listener.with_context(|| format!("cannot listen on {address}; `{key}` names another address"))?)
 }
 
-/// Reads the keys of issuers now and when they are due anew. None of their servers holds up the start.
+/// Refreshes the keys of issuers when they are due.
 async fn refresh_issuer_keys(app: Arc<App>) {
     while !app.issuers.is_empty() {
         app.issuers.refresh(app.now()).await;
@@ -234,7 +234,7 @@ pub(crate) async fn migrate(config: &Config) -> Result<(), CliError> {
     print("the database is up to date\n")
 }
 
-/// Compares consents with their events, and mends those that differ unless it shall only check.
+/// Compares consents with their events, and repairs those that differ unless it only checks.
 pub(crate) async fn rebuild_consents(config: &Config, check: bool) -> Result<(), CliError> {
     let app = open(config).await?;
     let rebuilt = consents::rebuild(&app, ACTOR, check).await.map_err(failure)?;
@@ -260,7 +260,7 @@ async fn sources(config: &Config) -> Result<Sources, CliError> {
     }
 }
 
-/// The policy of the configuration, whose own cases hold.
+/// The policy of the configuration, whose test cases pass.
 async fn policy(config: &Config) -> Result<Policy, CliError> {
     load_tested_policy(&sources(config).await?).await
 }
@@ -269,7 +269,7 @@ async fn load_tested_policy(sources: &Sources) -> Result<Policy, CliError> {
     Policy::load_proved(sources, &registry::policy_objects()).await.map_err(policy_failure)
 }
 
-/// The same, whether or not its cases hold: to be looked at.
+/// The same without running its test cases, for inspection.
 async fn untested_policy(config: &Config) -> Result<Policy, CliError> {
     Policy::load(&sources(config).await?, &registry::policy_objects()).await.map_err(policy_failure)
 }
@@ -278,18 +278,18 @@ fn policy_failure(error: impl std::fmt::Display) -> CliError {
     CliError::Policy(error.to_string())
 }
 
-/// A configuration that says what cannot be.
+/// The error for an invalid configuration.
 fn usage(text: String) -> CliError {
     CliError::Usage(format!("configuration: {text}"))
 }
 
-/// A database that is there.
+/// Connects to an existing database.
 async fn connect(config: &Config) -> Result<Db, CliError> {
     require_database(config)?;
     connect_with_timeout(config, Duration::ZERO).await
 }
 
-/// Only who migrates makes a file of SQLite: anybody else would leave an empty one behind.
+/// Fails if the SQLite file does not exist. Only migrations create it; other commands would leave an empty one behind.
 fn require_database(config: &Config) -> Result<(), CliError> {
     match config.database.url.strip_prefix("sqlite://") {
         Some(path) if !Path::new(path).exists() => {
@@ -299,17 +299,17 @@ fn require_database(config: &Config) -> Result<(), CliError> {
     }
 }
 
-/// What was opened, to be closed when the command ends.
+/// Open databases, to be closed when the command ends.
 static OPENED: Mutex<Vec<Db>> = Mutex::new(Vec::new());
 
-/// Notes a database that the command has opened.
+/// Registers a database that the command opened.
 fn register_open(db: Db) -> Db {
     OPENED.lock().unwrap_or_else(PoisonError::into_inner).push(db.clone());
     db
 }
 
-/// Closes what was opened: a file of SQLite is whole then, without its write-ahead log. What somebody still works with
-/// is not waited for for long.
+/// Closes the open databases, so that a SQLite file is complete without its write-ahead log. Does not wait long for
+/// databases in use.
 pub(crate) async fn close() {
     let databases = std::mem::take(&mut *OPENED.lock().unwrap_or_else(PoisonError::into_inner));
     for db in databases {
@@ -320,7 +320,7 @@ pub(crate) async fn close() {
     }
 }
 
-/// Connections on which no statement that reads takes longer than `time`; zero for no limit.
+/// Connects with a time limit for reading statements; zero means no limit.
 async fn connect_with_timeout(config: &Config, time: Duration) -> Result<Db, CliError> {
     let database = &config.database;
     let (url, reader_url) = (database.url.as_str(), database.reader_url.as_deref());
@@ -333,19 +333,20 @@ async fn connect_with_timeout(config: &Config, time: Duration) -> Result<Db, Cli
     })
 }
 
-/// A database that cannot be used, with the reason in a fixed sentence.
+/// The error for an unusable database, with a fixed text for the reason.
 fn database_error(error: &sea_orm::DbErr) -> CliError {
     CliError::Failed(anyhow::anyhow!(describe_db_error(error)))
 }
 
-/// The application over a database that is up to date and whose keys can be opened; nothing else touches another.
+/// The application on a database that is up to date and whose keys can be opened. Only this function adopts the master
+/// key.
 async fn app(config: &Config, policy: Policy, db: Db) -> Result<App, CliError> {
     let app = app_without_key_check(config, policy, db).await?;
     audit::adopt_master_key(&app).await.map_err(failure)?;
     Ok(app)
 }
 
-/// The same, whether or not its keys can be opened.
+/// The same without checking that its keys can be opened.
 async fn app_without_key_check(config: &Config, policy: Policy, db: Db) -> Result<App, CliError> {
     let pending = pending(&db).await?;
     if pending > 0 {
@@ -363,7 +364,7 @@ async fn app_without_key_check(config: &Config, policy: Policy, db: Db) -> Resul
     issuers.check(&policy).map_err(usage)?;
     let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
     let app = App::new(db, PolicyHandle::new(policy), clock, keys, issuers);
-    let app = app.with_pages(config.pages.clone()).with_reader(config.identities.reader());
+    let app = app.with_pages(config.pages.clone()).with_identity_reader(config.identities.reader());
     Ok(app.with_keep_copy(config.recipients.keep_copy()))
 }
 

@@ -114,13 +114,13 @@ pub(crate) async fn run(config: &Config, command: PolicyCommand) -> Result<(), C
             test(config, junit.as_deref(), overwrite, format).await
         }
         PolicyCommand::Explain { object, role, purpose, action, format } => {
-            let asked = Asked { object, purpose, action };
-            explain(config, &role, &asked, format).await
+            let question = AccessQuestion { object, purpose, action };
+            explain(config, &role, &question, format).await
         }
         PolicyCommand::Matrix(args) => matrix::matrix(config, args).await,
         PolicyCommand::Diff { old, new, format } => diff(old, new, format).await,
         PolicyCommand::WhoCan { object, purpose, action, format } => {
-            who_can(config, &Asked { object, purpose, action }, format).await
+            who_can(config, &AccessQuestion { object, purpose, action }, format).await
         }
     }
 }
@@ -278,7 +278,7 @@ fn known(policy: &Policy, object: &str, purpose: &str) -> Result<(), CliError> {
 }
 
 /// What is asked about, and for what.
-pub(crate) struct Asked {
+pub(crate) struct AccessQuestion {
     pub(crate) object: String,
     pub(crate) purpose: String,
     pub(crate) action: String,
@@ -288,10 +288,10 @@ pub(crate) struct Asked {
 pub(crate) async fn explain(
     config: &Config,
     role: &str,
-    asked: &Asked,
+    question: &AccessQuestion,
     format: ListFormat,
 ) -> Result<(), CliError> {
-    let Asked { object, purpose, action: word } = asked;
+    let AccessQuestion { object, purpose, action: word } = question;
     let policy = untested_policy(config).await?;
     known(&policy, object, purpose)?;
     let action = action(word)?;
@@ -320,8 +320,12 @@ pub(crate) async fn explain(
 }
 
 /// Lists the roles that may do something to a field.
-pub(crate) async fn who_can(config: &Config, asked: &Asked, format: ListFormat) -> Result<(), CliError> {
-    let Asked { object, purpose, action: word } = asked;
+pub(crate) async fn who_can(
+    config: &Config,
+    question: &AccessQuestion,
+    format: ListFormat,
+) -> Result<(), CliError> {
+    let AccessQuestion { object, purpose, action: word } = question;
     let policy = untested_policy(config).await?;
     known(&policy, object, purpose)?;
     let roles = policy.who_can(object, purpose, action(word)?);

@@ -78,13 +78,13 @@ pub(crate) async fn verify(config: &Config, args: VerifyArgs) -> Result<(), CliE
         }
     };
     let key = receipts::verify(&document, &keys).map_err(failure)?;
-    let told = |pointer: &str| plain(document.pointer(pointer).and_then(Value::as_str).unwrap_or("-"));
+    let value = |pointer: &str| plain(document.pointer(pointer).and_then(Value::as_str).unwrap_or("-"));
     print(&format!(
         "the receipt is as it was signed\nrecord   {}\nreceipt  {}\nissued   {}\nstatus   {}\nkey      {}\n",
-        told("/record/record_id"),
-        told("/receipt_id"),
-        told("/issued"),
-        told("/record/status"),
+        value("/record/record_id"),
+        value("/receipt_id"),
+        value("/issued"),
+        value("/record/status"),
         key.kid,
     ))
 }
@@ -95,13 +95,13 @@ fn plain(text: &str) -> String {
 }
 
 fn read(path: &Path) -> Result<Value, CliError> {
-    let shown = || format!("cannot read {}", path.display());
+    let cannot_read = || format!("cannot read {}", path.display());
     let mut bytes = Vec::new();
     File::open(path)
-        .with_context(shown)?
+        .with_context(cannot_read)?
         .take(MAX_FILE_BYTES + 1)
         .read_to_end(&mut bytes)
-        .with_context(shown)?;
+        .with_context(cannot_read)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(CliError::Usage(format!("{} has more than {MAX_FILE_BYTES} bytes", path.display())));
     }
@@ -110,7 +110,7 @@ fn read(path: &Path) -> Result<Value, CliError> {
 
 /// Issues the receipt of a consent.
 pub(crate) async fn receipt(config: &Config, args: ReceiptArgs) -> Result<(), CliError> {
-    let caller = Caller::of(config, &args.caller)?;
+    let caller = Caller::new(config, &args.caller)?;
     let named = named(args.out.as_deref());
     named.map(|path| args.overwrite.check_writable(path)).transpose()?;
     let app = open(config).await?;

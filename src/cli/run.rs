@@ -19,7 +19,7 @@ const NO_BENCH: &str =
 
 /// Runs a command to its end.
 pub(crate) fn run(command: Command, config: &Config, database_url: Option<String>) -> Result<(), CliError> {
-    // A bench tells by itself how far it is.
+    // A bench reports its own progress.
     let quiet = matches!(command, Command::Bench { .. });
     logs::log(config, if quiet { "warn" } else { &config.log.filter })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

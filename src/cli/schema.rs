@@ -55,7 +55,7 @@ fn compare(file: &Path, sdl: &str, is_complete: bool) -> Result<(), CliError> {
     Err(anyhow::anyhow!("{file} is not the schema of this program{repair}").into())
 }
 
-/// Who would call with a token like that. A name that the policy does not know is told, not left out.
+/// The actor of such a token. An unknown name is an error, not ignored.
 fn caller(policy: Policy, args: &SchemaArgs) -> Result<Actor, CliError> {
     let unknown = |kind: &str, name: &str| CliError::Usage(format!("there is no {kind} `{name}`"));
     if let Some(role) = args.roles.iter().find(|role| !policy.roles().contains(role)) {

@@ -82,13 +82,13 @@ pub(crate) async fn run(config: &Config, args: StopsArgs) -> Result<(), CliError
         empty.map_err(|_| Error::bad_input("the file cannot be written"))?;
         exports::stops(&app, ACTOR, recipient, format, BufWriter::new(&part)).await
     });
-    let told = done.await.map_err(|error| match error.code {
+    let summary = done.await.map_err(|error| match error.code {
         Code::BadUserInput => CliError::Failed(anyhow::anyhow!(error.message)),
         _ => refused(error),
     })?;
     // First the names of the batches: whoever gets no file asks for them again by these.
-    note(&format!("{} stops to be acknowledged", told.stops));
-    for batch in &told.batches {
+    note(&format!("{} stops to be acknowledged", summary.stops));
+    for batch in &summary.batches {
         note(&format!("batch {batch}"));
     }
     match output {

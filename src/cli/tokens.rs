@@ -102,7 +102,7 @@ pub(crate) async fn create(config: &Config, args: TokenArgs) -> Result<(), CliEr
 /// Makes a token with the rights of another and prints it, like a new one. The old one ends after the overlap.
 pub(crate) async fn rotate(config: &Config, args: RotateArgs) -> Result<(), CliError> {
     let app = open(config).await?;
-    let id = meant(&app, &args.token).await?;
+    let id = find_token(&app, &args.token).await?;
     let expires_at = args.expires_in_days.map(|days| app.now() + TimeDelta::days(i64::from(days)));
     let mut tx = audit::begin(&app, Author::command(&app, ACTOR, None)).await.map_err(failure)?;
     let policy = app.policy.current();
@@ -195,7 +195,7 @@ pub(crate) async fn list(config: &Config, format: ListFormat, state: Option<&str
 }
 
 /// The token that is meant by its id, or by its name where no other valid one has it.
-async fn meant(app: &App, text: &str) -> Result<Uuid, CliError> {
+async fn find_token(app: &App, text: &str) -> Result<Uuid, CliError> {
     if let Ok(id) = text.parse() {
         return Ok(id);
     }
@@ -205,7 +205,7 @@ async fn meant(app: &App, text: &str) -> Result<Uuid, CliError> {
     let found: Vec<Uuid> =
         found.into_iter().filter(|token| token.name == text && valid(token)).map(|token| token.id).collect();
     match found.as_slice() {
-        [one] => Ok(*one),
+        [id] => Ok(*id),
         [] => Err(CliError::Usage(format!("there is no valid token `{text}`; `zweck token list` tells all"))),
         several => {
             let ids: Vec<String> = several.iter().map(Uuid::to_string).collect();
@@ -232,7 +232,7 @@ pub(crate) async fn actor(config: &Config, issuer: &str) -> Result<(), CliError>
 /// Ends a token.
 pub(crate) async fn revoke(config: &Config, token: &str) -> Result<(), CliError> {
     let app = open(config).await?;
-    let id = meant(&app, token).await?;
+    let id = find_token(&app, token).await?;
     let mut tx = audit::begin(&app, Author::command(&app, ACTOR, None)).await.map_err(failure)?;
     access_tokens::revoke(&mut tx, id).await.map_err(failure)?;
     tx.commit().await.map_err(failure)?;

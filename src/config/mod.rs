@@ -4,7 +4,7 @@
 //! `default.toml` documents the defaults of the structs; a test compares them. The type of an environment value
 //! follows from the default of its key. `check` rejects invalid settings, `insecure_settings` rejects those with
 //! which a server for real data must not start. If a file cannot be read as a whole, each setting is read on its own
-//! (`config/faults.rs`), so that all errors are reported at once, including those of readable settings; errors that
+//! (`config/errors.rs`), so that all errors are reported at once, including those of readable settings; errors that
 //! only follow from a reported one are suppressed.
 
 mod effective;

@@ -80,7 +80,7 @@ impl PublicPages {
     }
 
     /// How long a magic link is valid.
-    pub fn fresh_time(&self) -> TimeDelta {
+    pub fn magic_link_time(&self) -> TimeDelta {
         TimeDelta::minutes(self.fresh_minutes.into())
     }
 

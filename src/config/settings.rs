@@ -167,7 +167,7 @@ impl Default for Identities {
 impl Identities {
     /// The address reader of this installation.
     pub fn reader(&self) -> Reader {
-        Reader::of(self.region)
+        Reader::new(self.region)
     }
 }
 

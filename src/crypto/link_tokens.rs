@@ -193,7 +193,7 @@ mod tests {
     use super::*;
     use crate::config::public_pages::PublicPages;
 
-    fn ring(seed: u8) -> InstallationKeys {
+    fn test_keys(seed: u8) -> InstallationKeys {
         InstallationKeys {
             links: [seed; 32].into(),
             suppression: [seed; 32].into(),
@@ -205,21 +205,21 @@ mod tests {
     #[test]
     fn preference_links_read_back_under_their_key_alone() {
         for mailbox in [
-            Mailbox::from_key(&ring(1), "anna@example.org").unwrap(),
-            Mailbox::Digest(short_digest(&ring(1), "anna@example.org").unwrap()),
+            Mailbox::from_key(&test_keys(1), "anna@example.org").unwrap(),
+            Mailbox::Digest(short_digest(&test_keys(1), "anna@example.org").unwrap()),
         ] {
             let meant = Preference { contact: Uuid::from_u128(7), purpose: "newsletter".to_owned(), mailbox };
-            let token = preference(&ring(1), &meant).unwrap();
-            assert_eq!(preference(&ring(1), &meant).unwrap(), token);
-            assert_eq!(open_preference(&ring(1), &token), Some(meant.clone()));
-            assert_eq!(open_preference(&ring(2), &token), None);
-            assert!(meant.mailbox.is(&ring(1), "anna@example.org").unwrap());
-            assert!(!meant.mailbox.is(&ring(1), "otto@example.org").unwrap());
+            let token = preference(&test_keys(1), &meant).unwrap();
+            assert_eq!(preference(&test_keys(1), &meant).unwrap(), token);
+            assert_eq!(open_preference(&test_keys(1), &token), Some(meant.clone()));
+            assert_eq!(open_preference(&test_keys(2), &token), None);
+            assert!(meant.mailbox.is(&test_keys(1), "anna@example.org").unwrap());
+            assert!(!meant.mailbox.is(&test_keys(1), "otto@example.org").unwrap());
             for at in 1..token.len() {
                 let mut bent = token.clone().into_bytes();
                 bent[at] = if bent[at] == b'A' { b'B' } else { b'A' };
                 assert_ne!(
-                    open_preference(&ring(1), std::str::from_utf8(&bent).unwrap()),
+                    open_preference(&test_keys(1), std::str::from_utf8(&bent).unwrap()),
                     Some(meant.clone())
                 );
             }
@@ -234,10 +234,10 @@ mod tests {
         let meant = Preference {
             contact: Uuid::from_u128(7),
             purpose: "newsletter".to_owned(),
-            mailbox: Mailbox::Digest(short_digest(&ring(1), "anna@example.org").unwrap()),
+            mailbox: Mailbox::Digest(short_digest(&test_keys(1), "anna@example.org").unwrap()),
         };
-        assert_eq!(open_preference(&ring(1), token), Some(meant.clone()));
-        assert_eq!(preference(&ring(1), &meant).unwrap(), token);
+        assert_eq!(open_preference(&test_keys(1), token), Some(meant.clone()));
+        assert_eq!(preference(&test_keys(1), &meant).unwrap(), token);
     }
 
     #[test]
@@ -245,11 +245,11 @@ mod tests {
         let purpose = "p".repeat(crate::policy::MAX_CODE_CHARS);
         let (longest, longer) = ("k".repeat(MAX_MAILBOX_KEY_BYTES), "k".repeat(MAX_MAILBOX_KEY_BYTES + 1));
         for key in [longest, longer] {
-            let mailbox = Mailbox::from_key(&ring(1), &key).unwrap();
+            let mailbox = Mailbox::from_key(&test_keys(1), &key).unwrap();
             assert_eq!(matches!(mailbox, Mailbox::Key(_)), key.len() == MAX_MAILBOX_KEY_BYTES);
             let meant = Preference { contact: Uuid::max(), purpose: purpose.clone(), mailbox };
-            let token = preference(&ring(1), &meant).unwrap();
-            assert_eq!(open_preference(&ring(1), &token), Some(meant));
+            let token = preference(&test_keys(1), &meant).unwrap();
+            assert_eq!(open_preference(&test_keys(1), &token), Some(meant));
             let base = format!(
                 "https://{}",
                 "h".repeat(crate::config::public_pages::MAX_URL_CHARS - "https://".len())
@@ -264,12 +264,12 @@ mod tests {
     #[test]
     fn mailed_links_can_be_made_again_and_tell_nothing() {
         let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let token = one_time_token(&ring(1), first).unwrap();
-        assert_eq!(one_time_token(&ring(1), first).unwrap(), token);
+        let token = one_time_token(&test_keys(1), first).unwrap();
+        assert_eq!(one_time_token(&test_keys(1), first).unwrap(), token);
         assert!(is_one_time_token(&token));
-        assert_ne!(one_time_token(&ring(1), second).unwrap(), token);
-        assert_ne!(one_time_token(&ring(2), first).unwrap(), token);
+        assert_ne!(one_time_token(&test_keys(1), second).unwrap(), token);
+        assert_ne!(one_time_token(&test_keys(2), first).unwrap(), token);
         assert_eq!(hash(&token).len(), 64);
-        assert_eq!(open_preference(&ring(1), &token), None);
+        assert_eq!(open_preference(&test_keys(1), &token), None);
     }
 }

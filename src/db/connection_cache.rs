@@ -51,7 +51,7 @@ struct Idle {
 
 impl ConnectionCache {
     /// A cache on `pool`, if the pool has enough connections for others as well.
-    pub(crate) fn of(pool: &PgPool) -> Option<Self> {
+    pub(crate) fn try_new(pool: &PgPool) -> Option<Self> {
         let permits = pool.options().get_max_connections().saturating_sub(RESERVED);
         if permits < RESERVED {
             return None;

@@ -48,7 +48,7 @@ struct Done {
 
 impl Flusher {
     /// A flusher for the database at `path`; it stops when its last clone is dropped.
-    pub fn of(path: &Path) -> Self {
+    pub fn new(path: &Path) -> Self {
         let shared = Arc::new(Shared { requested: AtomicU64::new(0), wake: Notify::new() });
         let (tell, done) = watch::channel(Done::default());
         let log = PathBuf::from(format!("{}-wal", path.display()));

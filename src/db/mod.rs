@@ -108,7 +108,7 @@ impl Db {
                 });
             }
             let reader = Database::connect(reader).await?;
-            let flusher = Some(Flusher::of(Path::new(path)));
+            let flusher = Some(Flusher::new(Path::new(path)));
             return Ok(Self {
                 reader,
                 connection_cache: None,
@@ -128,7 +128,7 @@ impl Db {
             let writer = Database::connect(postgres(writing, max_connections.div_ceil(2))).await?;
             let reading = session(read_by, Some(time))?;
             let reader = Database::connect(postgres(reading, max_connections)).await?;
-            let connection_cache = ConnectionCache::of(reader.get_postgres_connection_pool());
+            let connection_cache = ConnectionCache::try_new(reader.get_postgres_connection_pool());
             return Ok(Self {
                 reader,
                 connection_cache,
@@ -246,11 +246,11 @@ impl Db {
 
     /// The current state of the pools.
     pub fn pools(&self) -> [PoolStats; 2] {
-        let mut reader = PoolStats::of("reader", &self.reader);
+        let mut reader = PoolStats::new("reader", &self.reader);
         let connection_cache = self.connection_cache.as_ref().map_or(0, ConnectionCache::idle);
         let connection_cache = u32::try_from(connection_cache).unwrap_or(u32::MAX).min(reader.in_use);
         (reader.in_use, reader.idle) = (reader.in_use - connection_cache, reader.idle + connection_cache);
-        [reader, PoolStats::of("writer", &self.writer)]
+        [reader, PoolStats::new("writer", &self.writer)]
     }
 
     /// The database backend.
@@ -273,7 +273,7 @@ pub struct PoolStats {
 }
 
 impl PoolStats {
-    fn of(name: &'static str, pool: &DatabaseConnection) -> Self {
+    fn new(name: &'static str, pool: &DatabaseConnection) -> Self {
         let (size, idle, largest) = if pool.get_database_backend() == DbBackend::Sqlite {
             let pool = pool.get_sqlite_connection_pool();
             (pool.size(), pool.num_idle(), pool.options().get_max_connections())

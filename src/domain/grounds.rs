@@ -72,11 +72,11 @@ impl NewGround {
             return Err(self.invalid("purpose", "there is no such purpose"));
         };
         if purpose.is_group {
-            return Err(self.invalid("purpose", "a group takes no ground; name one of its purposes"));
+            return Err(self.invalid("purpose", "a group has no grounds; name one of its purposes"));
         }
         let object = format!("ground:purpose:{}", purpose.code);
         if purpose.grounds != Grounds::Recorded {
-            return Err(self.invalid("purpose", "this purpose takes no recorded ground"));
+            return Err(self.invalid("purpose", "this purpose does not use recorded grounds"));
         }
         if !actor.can(&object, Action::Grant) {
             let message = "a ground for this purpose may not be recorded here";

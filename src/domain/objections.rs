@@ -69,7 +69,7 @@ impl NewObjection {
         let has_channel = |address: &Address| address.addresses().on(self.channel).next().is_some();
         if self.channel.is_some() && self.address.as_ref().is_some_and(|address| !has_channel(address)) {
             return Err(
-                Error::bad_input("this is no address for the channel").with_input_path("input.channel")
+                Error::bad_input("this is not an address for the channel").with_input_path("input.channel")
             );
         }
         let Some(purpose) = actor.policy.purpose(&self.purpose) else {
@@ -87,7 +87,7 @@ impl NewObjection {
             is_own.sees_all || is_own.code == purpose.code || is_own.group.as_deref() == Some(&purpose.code)
         });
         if !is_own {
-            let message = "objections to other purposes may not be recorded for this purpose";
+            let message = "objections to other purposes may not be recorded under this purpose";
             return Err(Error::new(Code::Forbidden, message).with_input_path("input.purpose"));
         }
         Ok(())
@@ -241,7 +241,7 @@ pub async fn end(
     let contact_id = before.contact_id;
     let at = at.unwrap_or(tx.now());
     if at > tx.now() || at < before.objected_at {
-        let message = "an objection ends after it was made and not in the future";
+        let message = "an objection must end after it was made and not in the future";
         return Err(Error::bad_input(message).with_input_path("input.endedAt"));
     }
     if before.ended_at.is_some() {

@@ -47,7 +47,7 @@ impl NewRecipient {
             transfer_mechanism: input.optional_string("transferMechanism"),
             contract_until: until
                 .transpose()
-                .map_err(|_| input.invalid("contractUntil", "this is no date"))?,
+                .map_err(|_| input.invalid("contractUntil", "this is not a date"))?,
         })
     }
 }

@@ -82,7 +82,7 @@ pub async fn find_recipient<C: ConnectionTrait>(connection: &C, id_or_name: &str
     match found.as_slice() {
         [] => Err(not_found()),
         [mark] => Ok(mark.id),
-        _ => Err(Error::bad_input("several recipients have this name; give the id")),
+        _ => Err(Error::bad_input("several recipients have this name; use the id")),
     }
 }
 
@@ -91,7 +91,7 @@ pub async fn find_recipient<C: ConnectionTrait>(connection: &C, id_or_name: &str
 /// `tx` is committed.
 ///
 /// # Errors
-/// `INTERNAL` from the database, and what `each` gives.
+/// `INTERNAL` from the database, and the errors of `each`.
 pub async fn export(
     tx: &mut Transaction,
     recipient: Uuid,
@@ -189,7 +189,7 @@ pub async fn acknowledge_as(
         None => actor.purpose.as_ref().is_some_and(|purpose| purpose.sees_all),
     };
     if !permitted {
-        let message = "a recipient acknowledges what it was told itself";
+        let message = "a recipient can only acknowledge its own batches";
         return Err(Error::new(Code::Forbidden, message).with_input_path("input.recipientId"));
     }
     acknowledge(tx, recipient, batch).await

@@ -110,7 +110,7 @@ struct Index {
 /// Finds likely duplicates among the contacts that the caller can see, by the values that it may read in full.
 ///
 /// # Errors
-/// `FORBIDDEN_FIELD` where none of the values that tell persons apart may be read; as [`ContactPages::next_send_time`].
+/// `FORBIDDEN_FIELD` where none of the values that tell persons apart may be read; as [`ContactPages::next`].
 pub async fn find<F>(app: &App, pipeline: &Pipeline, caller: F) -> Result<Duplicates, Error>
 where
     F: AsyncFn() -> Result<Actor, Error>,
@@ -135,7 +135,7 @@ where
     let mut index = Index::default();
     while let Some(page) = pages.next().await? {
         for contact in &page.nodes {
-            index.add(&app.reader, contact)?;
+            index.add(&app.identity_reader, contact)?;
         }
     }
     Ok(index.pairs())

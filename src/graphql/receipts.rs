@@ -16,6 +16,6 @@ pub(super) async fn read(app: &App, actor: &Actor, planned: &PlannedReceipt) -> 
     let Some(document) = receipts::document(connection, app, consent).await? else { return null() };
     planned.write(|part| match part {
         ReceiptPart::Html(language) => receipts::html(&document, language),
-        _ => serde_json::to_string(&document).map_err(|_| Error::internal("a receipt as text")),
+        _ => serde_json::to_string(&document).map_err(|_| Error::internal("a receipt cannot be serialised")),
     })
 }

@@ -26,7 +26,7 @@ use crate::{
     policy::{Action, Decision, DecisionTable, Grounds, Policy, PurposeDef},
 };
 
-/// Most views that are kept; what was not used while half of them came anew goes.
+/// Maximum number of cached views.
 const MAX_VIEWS: usize = 64;
 
 /// The part of the schema that callers with the same rights see.

@@ -9,7 +9,7 @@ use crate::base::{
 };
 use crate::graphql::{response::ResponseError, schema_views::SchemaView};
 
-/// Most faults of a document that are told at once.
+/// Maximum number of validation errors in a response.
 const MAX_ERRORS: usize = 10;
 
 /// The errors as a caller with `view` sees them.

@@ -292,7 +292,7 @@ async fn reload(app: &App, sources: ReadResult) {
             metrics::count_policy_load(true);
             tracing::info!(before = revisions.before, after = revisions.after, "the policy was reloaded");
             let new = app.policy.current();
-            tell(&old, &new);
+            log_rights_diff(&old, &new);
             for warning in new.warnings() {
                 tracing::warn!(%warning, "policy");
             }
@@ -305,7 +305,7 @@ async fn reload(app: &App, sources: ReadResult) {
 }
 
 /// Logs the rights that were gained and lost.
-fn tell(old: &Policy, new: &Policy) {
+fn log_rights_diff(old: &Policy, new: &Policy) {
     let (before, with_settle_time) =
         (old.permissions(&PermissionFilter::default()), new.permissions(&PermissionFilter::default()));
     for (verb, rights) in [

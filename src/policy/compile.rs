@@ -10,7 +10,7 @@ use casbin::{CoreApi, DefaultModel, Enforcer, MemoryAdapter};
 
 use super::{
     declared::Declared,
-    load::{Line, Rules},
+    load::{Rule, Rules},
     objects::Objects,
     sources::MODEL,
     table::DecisionBits,
@@ -38,13 +38,13 @@ pub(super) async fn compile(
         for ((index, action), lines) in cells {
             let Some(object) = objects.at(*index) else { continue };
             let lines = || lines.iter().filter_map(|line| rules.lines.get(*line));
-            let cell_key = CellKey::of(lines(), [&of, &under, &object.name], [role, purpose]);
+            let cell_key = CellKey::new(lines(), [&of, &under, &object.name], [role, purpose]);
             let (allowed, denied) = match decided.get(&cell_key) {
                 Some(answer) => *answer,
                 None => {
                     let request =
                         [of.clone(), under.clone(), object.name.clone(), action.as_str().to_owned()];
-                    let policy: Vec<Vec<String>> = lines().map(Line::values).collect();
+                    let policy: Vec<Vec<String>> = lines().map(Rule::values).collect();
                     let answer = (allow.ask(&policy, &request)?, !not_deny.ask(&policy, &request)?);
                     decided.insert(cell_key, answer);
                     answer
@@ -77,7 +77,7 @@ struct RuleShape<'p> {
 
 impl<'p> CellKey<'p> {
     /// The key of the cell with these names, whose role and purpose have these codes.
-    fn of(lines: impl Iterator<Item = &'p Line>, cell_names: [&str; 3], codes: [&'p str; 2]) -> Self {
+    fn new(lines: impl Iterator<Item = &'p Rule>, cell_names: [&str; 3], codes: [&'p str; 2]) -> Self {
         let shapes = lines.map(|line| {
             let named = [line.role.as_str(), line.purpose.as_str(), line.object.as_str()];
             let mut names = [None; 3];

@@ -16,7 +16,7 @@ use crate::policy::hierarchy::{LinkError, Links};
 
 /// A rule of the policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct Rule {
     pub(super) number: usize,
     pub(super) role: String,
     pub(super) purpose: String,
@@ -25,7 +25,7 @@ pub(super) struct Line {
     pub(super) allow: bool,
 }
 
-impl Line {
+impl Rule {
     /// The values as Casbin expects them.
     pub(super) fn values(&self) -> Vec<String> {
         let effect = if self.allow { "allow" } else { "deny" };
@@ -37,7 +37,7 @@ impl Line {
 /// All rules and links.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<Rule>,
     pub(super) roles: Links,
     pub(super) purposes: Links,
     /// Lines that use a deprecated object name: line, old name, new name.
@@ -153,7 +153,7 @@ impl Loader<'_> {
         if name != object {
             self.rules.old.push((number, object.to_owned(), name.to_owned()));
         }
-        let line = Line {
+        let line = Rule {
             number,
             role: role.to_owned(),
             purpose: purpose.to_owned(),

@@ -2,14 +2,14 @@
 
 use std::mem::{size_of, size_of_val};
 
-use super::{Policy, load::Line, objects::Object, table::DecisionBits};
+use super::{Policy, load::Rule, objects::Object, table::DecisionBits};
 
 impl Policy {
     /// Bytes taken by the rules, the objects and the decisions of every role and purpose, without allocator overhead:
     /// two bytes per object and pair of role and purpose, plus the rule texts.
     pub fn bytes(&self) -> usize {
         let texts = |texts: &[&String]| texts.iter().map(|text| text.capacity()).sum::<usize>();
-        let line = |line: &Line| size_of_val(line) + texts(&[&line.role, &line.purpose, &line.object]);
+        let line = |line: &Rule| size_of_val(line) + texts(&[&line.role, &line.purpose, &line.object]);
         let object = |object: &Object| {
             // The index holds its name as well.
             let groups = object.groups.iter().map(|group| size_of_val(group) + group.capacity());

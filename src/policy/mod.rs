@@ -83,11 +83,11 @@ impl Policy {
     pub async fn load(sources: &Sources, objects: &[PolicyObject]) -> Result<Self, PolicyErrors> {
         let mut errors = Vec::new();
         if sources::significant(&sources.model) != sources::significant(sources::MODEL) {
-            let mut diagnostics = Diagnostics::of(&sources.file("model.conf"));
+            let mut diagnostics = Diagnostics::new(&sources.file("model.conf"));
             diagnostics.add(0, "FOREIGN_MODEL", "the model is part of the program and cannot be replaced");
             errors.extend(diagnostics.into_vec());
         }
-        let mut diagnostics = Diagnostics::of(&sources.file("purposes.toml"));
+        let mut diagnostics = Diagnostics::new(&sources.file("purposes.toml"));
         let declared = purposes::parse(&sources.purposes, &mut diagnostics);
         if diagnostics.is_empty() && (declared.roles.is_empty() || declared.purposes.is_empty()) {
             diagnostics.add(0, "NOTHING_DECLARED", "there must be at least one role and one purpose");
@@ -103,13 +103,13 @@ impl Policy {
                 .filter(|purpose| purpose.grounds == Grounds::Recorded)
                 .map(|purpose| purpose.code.as_str()),
         );
-        let mut diagnostics = Diagnostics::of(&sources.file("policy.csv"));
+        let mut diagnostics = Diagnostics::new(&sources.file("policy.csv"));
         let rules = load::parse(&sources.policy, &declared, &objects, &mut diagnostics);
         errors.extend(diagnostics.into_vec());
         let (mut texts, diagnostics) =
             texts::parse(&sources.texts, &declared, sources.directory.trim_end_matches('/'));
         errors.extend(diagnostics);
-        let mut diagnostics = Diagnostics::of(&sources.file("purposes.toml"));
+        let mut diagnostics = Diagnostics::new(&sources.file("purposes.toml"));
         forms::apply(&declared, &mut texts, &mut diagnostics);
         forms::check(&declared, &texts, &mut diagnostics);
         errors.extend(diagnostics.into_vec());

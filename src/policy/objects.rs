@@ -84,7 +84,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn of(object: &PolicyObject) -> Self {
+    fn from_object(object: &PolicyObject) -> Self {
         if matches!(object.type_name.as_str(), "Query" | "Mutation" | "Subscription") {
             Self::Root
         } else if object.type_name.ends_with("Connection") {
@@ -138,7 +138,7 @@ impl Objects {
             objects.push(Object {
                 name: object.name.clone(),
                 groups: object.groups.clone(),
-                kind: Kind::of(object),
+                kind: Kind::from_object(object),
                 derived: object.derived_id,
                 type_index,
             });

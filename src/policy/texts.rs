@@ -81,7 +81,7 @@ pub(super) fn parse(
 ) -> (Vec<ConsentText>, Vec<PolicyError>) {
     let (mut texts, mut errors) = (Vec::new(), Vec::new());
     for (name, text) in files {
-        let mut diagnostics = Diagnostics::of(&format!("{directory}/texts/{name}"));
+        let mut diagnostics = Diagnostics::new(&format!("{directory}/texts/{name}"));
         let parts: Vec<&str> = name.split('/').collect();
         match parts.as_slice() {
             [purpose, language, file] => match file.strip_suffix(".txt") {

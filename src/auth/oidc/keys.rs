@@ -2,7 +2,7 @@
 //! while the issuer is down. Room: auth/oidc.
 //!
 //! One background task per issuer reads the keys, at least 30 s apart. No unauthenticated request waits for the
-//! network: a token with an unknown key is rejected at once, with `soon` set while the issuer is being asked.
+//! network: a token with an unknown key is rejected at once, with `retry_soon` set while the issuer is being asked.
 
 use std::{
     path::PathBuf,

@@ -167,7 +167,7 @@ impl Issuers {
 
 impl Issuer {
     fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Grants, Reason> {
-        let header = Header::of(token).ok_or("the header is malformed")?;
+        let header = Header::parse(token).ok_or("the header is malformed")?;
         // The standard's name for it, which the operator puts into the configuration.
         let algorithm = Algorithm::from_name(&header.alg).ok_or("another algorithm")?;
         let named = Some(algorithm).filter(|algorithm| self.settings.algorithms.contains(algorithm));

@@ -42,7 +42,7 @@ fn is_present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<bool, D::Err
 }
 
 impl Header {
-    pub(super) fn of(token: &str) -> Option<Self> {
+    pub(super) fn parse(token: &str) -> Option<Self> {
         let (header, _) = token.split_once('.')?;
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()
     }

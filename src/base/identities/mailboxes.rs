@@ -145,7 +145,7 @@ pub fn read(raw: &str) -> (Vec<Address>, bool) {
 
 /// Prepares a text for scanning: visible characters only, with links and HTML entities resolved.
 fn prepare(raw: &str) -> String {
-    let mut text = text::seen(raw);
+    let mut text = text::visible(raw);
     if text.contains('&') {
         for (mark, plain) in
             [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#34;", "\""), ("&#39;", "'"), ("&#64;", "@")]

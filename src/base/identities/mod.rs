@@ -138,7 +138,7 @@ pub struct Reader {
 
 impl Default for Reader {
     fn default() -> Reader {
-        Reader::of(Some(Region::DE))
+        Reader::new(Some(Region::DE))
     }
 }
 
@@ -147,12 +147,12 @@ impl Reader {
     pub const FIRST: &'static str = "1";
 
     /// The reader for an installation in a region.
-    pub fn of(region: Option<Region>) -> Reader {
+    pub fn new(region: Option<Region>) -> Reader {
         Reader { region, rules: Rules::Third }
     }
 
     /// The reader for a key version after the first.
-    pub fn of_version(version: &str) -> Option<Reader> {
+    pub fn from_version(version: &str) -> Option<Reader> {
         let (rules, region) = version.split_once(':')?;
         let rules = match rules {
             "2" => Rules::Second,
@@ -175,7 +175,7 @@ impl Reader {
     pub fn emails(&self, text: &str) -> Reading {
         let (addresses, unread) = mailboxes::read(text);
         let keys = addresses.iter().map(mailboxes::Address::key);
-        Reading::of(Kind::Mailbox, keys.map(|key| vec![key]), unread)
+        Reading::new(Kind::Mailbox, keys.map(|key| vec![key]), unread)
     }
 
     /// The lines in a text.
@@ -183,7 +183,7 @@ impl Reader {
         let (lines, unread) = numbers::read(self.region, text);
         // The key stays, so that earlier entries under it are still found.
         let unread = unread || numbers::is_damaged(text);
-        Reading::of(Kind::Number, lines.into_iter().map(|line| line.keys), unread)
+        Reading::new(Kind::Number, lines.into_iter().map(|line| line.keys), unread)
     }
 
     /// The letter box of an address (street, postal code, city, country) and a family name. A town without a street
@@ -221,7 +221,7 @@ impl Reader {
 }
 
 impl Reading {
-    fn of(kind: Kind, keys: impl Iterator<Item = Vec<String>>, unread: bool) -> Reading {
+    fn new(kind: Kind, keys: impl Iterator<Item = Vec<String>>, unread: bool) -> Reading {
         let mut identities: Vec<Identity> = Vec::new();
         for identity in keys.filter_map(|keys| Identity::new(kind, keys, None)) {
             if !identities.contains(&identity) {

@@ -25,7 +25,7 @@ pub struct Line {
 
 /// The numbers in a text, and whether a part of it could not be read.
 pub fn read(region: Option<Region>, raw: &str) -> (Vec<Line>, bool) {
-    let plan = region.and_then(|region| plans::of(region.id()));
+    let plan = region.and_then(|region| plans::for_region(region.id()));
     let reading = Reading { plan };
     let mut lines: Vec<Line> = Vec::new();
     let mut unread = false;
@@ -59,7 +59,7 @@ const MEANINGFUL_LETTERS: [&str; 14] =
 /// Whether the text was a number before a spreadsheet or a typing error changed it: `4.91712E+11`, `1712345670.0`,
 /// `0171 234567o`. The original cannot be recovered.
 pub fn is_damaged(raw: &str) -> bool {
-    let text: Vec<char> = text::seen(raw).chars().map(|c| text::digit(c).unwrap_or(c)).collect();
+    let text: Vec<char> = text::visible(raw).chars().map(|c| text::digit(c).unwrap_or(c)).collect();
     let at = |index: usize| text.get(index).copied().unwrap_or(' ');
     let is_digit = |index: Option<usize>| index.is_some_and(|index| at(index).is_ascii_digit());
     let mut index = 0;
@@ -275,7 +275,7 @@ impl Reading {
         let Some((code, rest)) = plans::country_code(digits) else {
             return UNPLANNED_DIGITS.contains(&digits.len()).then(|| line(vec![format!("+{digits}")], false));
         };
-        let number = plans::of_code(code).first()?.unknown(rest);
+        let number = plans::for_country_code(code).first()?.unknown(rest);
         (1..=*UNPLANNED_DIGITS.end())
             .contains(&number.national.len())
             .then(|| line(self.keys_of(&number), false))
@@ -285,7 +285,7 @@ impl Reading {
     fn keys_of(&self, number: &Number) -> Vec<String> {
         let mut keys = vec![number.e164()];
         if self.plan.is_none() {
-            let prefixes = plans::of_code(number.code).iter().filter_map(|plan| plan.trunk_prefix());
+            let prefixes = plans::for_country_code(number.code).iter().filter_map(|plan| plan.trunk_prefix());
             let national = prefixes.map(|prefix| format!("{prefix}{}", number.national));
             keys.extend(
                 national.chain([number.national.clone(), format!("{}{}", number.code, number.national)]),

@@ -99,7 +99,7 @@ const EXTENSION_WORDS: [&str; 15] = [
 
 /// The pieces of a text, grouped where another number clearly begins.
 pub fn groups(raw: &str) -> Vec<Vec<Piece>> {
-    let mut text = text::seen(raw);
+    let mut text = text::visible(raw);
     if text.contains('%') {
         text = text::without_percents(&text);
     }

@@ -47,7 +47,7 @@ impl Number {
 
     /// For an assignable number, whether it is a service number.
     fn assigned(&self) -> Option<bool> {
-        let plans = of_code(self.code);
+        let plans = for_country_code(self.code);
         if let [plan] = plans {
             return plan.kind(&self.national);
         }
@@ -102,14 +102,14 @@ static PLANS: LazyLock<HashMap<u16, Vec<Plan>>> = LazyLock::new(|| {
 });
 
 /// The plans of a country code, its main region first.
-pub fn of_code(code: u16) -> &'static [Plan] {
+pub fn for_country_code(code: u16) -> &'static [Plan] {
     PLANS.get(&code).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// The plan of a region.
-pub fn of(region: Id) -> Option<&'static Plan> {
+pub fn for_region(region: Id) -> Option<&'static Plan> {
     let code = DATABASE.by_id(region.as_ref())?.country_code();
-    of_code(code).iter().find(|plan| plan.meta.id() == region.as_ref())
+    for_country_code(code).iter().find(|plan| plan.meta.id() == region.as_ref())
 }
 
 /// All plans.
@@ -131,7 +131,7 @@ pub fn digest() -> String {
 /// A number with its country code: the digits after `+`.
 pub fn international(digits: &str) -> Option<Number> {
     let (code, rest) = country_code(digits)?;
-    let plan = of_code(code).first()?;
+    let plan = for_country_code(code).first()?;
     plan.number(rest)
 }
 
@@ -258,12 +258,12 @@ impl Plan {
     }
 
     fn rules(&self) -> &Rules {
-        self.rules.get_or_init(|| Rules::of(self.meta))
+        self.rules.get_or_init(|| Rules::new(self.meta))
     }
 }
 
 impl Rules {
-    fn of(meta: &Metadata) -> Rules {
+    fn new(meta: &Metadata) -> Rules {
         let descriptors = meta.descriptors();
         let of_persons = [
             descriptors.mobile(),

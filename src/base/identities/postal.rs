@@ -14,7 +14,7 @@ pub fn key(
     parts: [Option<&str>; 4],
     usual: impl Fn(String) -> String,
 ) -> Option<String> {
-    let [street, code, city, country] = parts.map(|part| text::seen(part.unwrap_or_default()));
+    let [street, code, city, country] = parts.map(|part| text::visible(part.unwrap_or_default()));
     let street = usual(street_of(&street));
     let (code, prefix) = postal_code(&code);
     let city = if code.is_empty() { compact(&city) } else { String::new() };
@@ -39,13 +39,13 @@ pub fn key(
 
 /// Whether letters can be delivered: to a street or post office box in a place.
 pub fn is_delivered(parts: [Option<&str>; 4]) -> bool {
-    let [street, code, city, _] = parts.map(|part| compact(&text::seen(part.unwrap_or_default())));
+    let [street, code, city, _] = parts.map(|part| compact(&text::visible(part.unwrap_or_default())));
     !street.is_empty() && (!code.is_empty() || !city.is_empty())
 }
 
 /// A family name in the form that distinguishes households.
 pub fn name(family_name: Option<&str>) -> Option<String> {
-    let name = compact(&text::seen(family_name?));
+    let name = compact(&text::visible(family_name?));
     (!name.is_empty()).then_some(name)
 }
 

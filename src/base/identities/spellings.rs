@@ -77,8 +77,8 @@ const MAX_DOTTED_LOCAL_CHARS: usize = 24;
 /// record, if known. For postal addresses see [`postal_keys`].
 pub fn keys(identity: &Identity, texts: &[&str], names: (Option<&str>, Option<&str>)) -> Vec<String> {
     let keys = match identity.kind() {
-        Kind::Mailbox => of_mailbox(identity, texts, names),
-        Kind::Number => of_number(identity, texts),
+        Kind::Mailbox => mailbox_keys(identity, texts, names),
+        Kind::Number => number_keys(identity, texts),
         Kind::Postal => Vec::new(),
     };
     once(keys)
@@ -90,7 +90,7 @@ fn once(mut keys: Vec<String>) -> Vec<String> {
     keys
 }
 
-fn of_mailbox(identity: &Identity, texts: &[&str], names: (Option<&str>, Option<&str>)) -> Vec<String> {
+fn mailbox_keys(identity: &Identity, texts: &[&str], names: (Option<&str>, Option<&str>)) -> Vec<String> {
     let mut keys: Vec<String> = texts.iter().map(|text| email_key(text)).collect();
     let mut bare = vec![identity.key().to_owned()];
     for text in texts {
@@ -204,7 +204,7 @@ fn full_width(text: &str) -> String {
     text.chars().map(wide).collect()
 }
 
-fn of_number(identity: &Identity, texts: &[&str]) -> Vec<String> {
+fn number_keys(identity: &Identity, texts: &[&str]) -> Vec<String> {
     let mut spelt: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
     for key in identity.keys() {
         let parted = key.strip_prefix('+').and_then(plans::country_code);
@@ -213,7 +213,8 @@ fn of_number(identity: &Identity, texts: &[&str]) -> Vec<String> {
             spelt.extend(with_words(key));
             continue;
         };
-        let prefix = plans::of_code(code).first().and_then(|plan| plan.trunk_prefix()).unwrap_or("0");
+        let prefix =
+            plans::for_country_code(code).first().and_then(|plan| plan.trunk_prefix()).unwrap_or("0");
         let at_home = format!("{prefix}{national}");
         let with_zero = format!("+{code}0{national}");
         spelt.extend([key.clone(), at_home.clone(), with_zero.clone()]);

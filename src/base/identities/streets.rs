@@ -159,7 +159,7 @@ mod tests {
     }
 
     fn second(street: &str) -> Option<String> {
-        Reader::of_version("2:DE").unwrap().postal_key([Some(street), Some("10969"), None, None])
+        Reader::from_version("2:DE").unwrap().postal_key([Some(street), Some("10969"), None, None])
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
     /// Entries hold digests of these keys.
     #[test]
     fn keys_of_rules_are_as_they_were() {
-        assert_eq!(Reader::of_version("2:DE").unwrap().version(), "2:DE");
+        assert_eq!(Reader::from_version("2:DE").unwrap().version(), "2:DE");
         for (street, second_key, third_key) in [
             ("Hauptstr. 01", "hauptstrasse01|10969||", "hauptstrasse1|10969||"),
             ("1 Hauptstraße", "1hauptstrasse|10969||", "hauptstrasse1|10969||"),
@@ -265,8 +265,8 @@ mod tests {
             assert_eq!(second(street).as_deref(), Some(second_key), "{street}");
             assert_eq!(key(street).as_deref(), Some(third_key), "{street}");
         }
-        assert_eq!(Reader::of_version("4:DE"), None);
-        assert_eq!(Reader::of_version("1"), None);
+        assert_eq!(Reader::from_version("4:DE"), None);
+        assert_eq!(Reader::from_version("1"), None);
     }
 
     fn streets() -> impl Strategy<Value = String> {

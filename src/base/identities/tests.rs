@@ -34,7 +34,7 @@ pub fn lines(data: &str) -> Vec<Vec<String>> {
 }
 
 fn reader(region: &str) -> Reader {
-    Reader::of(region.parse().ok())
+    Reader::new(region.parse().ok())
 }
 
 fn keys(reading: &Reading) -> Vec<&str> {
@@ -114,7 +114,7 @@ fn letter_boxes_are_the_same_however_they_are_written() {
         let key = reader(region).postal_key(parts);
         assert_eq!(key.as_deref().unwrap_or("-"), expected, "{region} {parts:?}");
         let frozen =
-            Reader::of_version(&reader(region).version().replacen('3', "2", 1)).unwrap().postal_key(parts);
+            Reader::from_version(&reader(region).version().replacen('3', "2", 1)).unwrap().postal_key(parts);
         assert_eq!(
             frozen.as_deref().unwrap_or("-"),
             second.first().unwrap_or(expected),

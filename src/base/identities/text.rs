@@ -4,7 +4,7 @@ use unicode_normalization::UnicodeNormalization;
 
 /// `text` in compatibility form (NFKC) without invisible characters; quotes and dashes of all kinds become the typed
 /// ones.
-pub fn seen(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     let plain = |c: char| match c {
         // Standalone accents are mapped to what they are typed for; their compatibility form would contain a blank.
         '\u{b4}' | '\u{2032}' => '\'',

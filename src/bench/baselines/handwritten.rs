@@ -20,22 +20,22 @@ use super::{
 };
 use crate::{app::App, base::ids::id_after, bench::policy::PURPOSE};
 
-struct Hand {
+struct Handwritten {
     app: Arc<App>,
     reader: Pool,
     writer: Pool,
 }
 
-type Shared = State<Arc<Hand>>;
+type Shared = State<Arc<Handwritten>>;
 
 pub(super) fn router(app: Arc<App>) -> Router {
-    let (reader, writer) = (Pool::of(&app.db.reader), Pool::of(&app.db.writer));
+    let (reader, writer) = (Pool::from_connection(&app.db.reader), Pool::from_connection(&app.db.writer));
     Router::new()
         .route("/q1", get(contacts_with_consents))
         .route("/q2/{id}", get(contact))
         .route("/q3", get(contacts))
         .route("/m1/{id}", post(withdraw))
-        .with_state(Arc::new(Hand { app, reader, writer }))
+        .with_state(Arc::new(Handwritten { app, reader, writer }))
 }
 
 #[derive(Serialize)]
@@ -72,7 +72,7 @@ struct Flat<'a> {
 }
 
 impl<'a> Flat<'a> {
-    fn of(contact: &'a rows::Contact) -> Self {
+    fn new(contact: &'a rows::Contact) -> Self {
         let [given_name, family_name, email, company, job_title, city, country] = &contact.texts;
         Self { id: contact.id, given_name, family_name, email, company, job_title, city, country }
     }
@@ -105,19 +105,19 @@ struct Purpose<'a> {
 }
 
 impl<'a> Nested<'a> {
-    fn of(contact: &'a rows::Contact, consents: Vec<Consent<'a>>) -> Self {
+    fn new(contact: &'a rows::Contact, consents: Vec<Consent<'a>>) -> Self {
         let [given_name, family_name, email, company, _, city, country] = &contact.texts;
         let consents = Nodes { nodes: consents };
         Self { id: contact.id, given_name, family_name, email, company, city, country, consents }
     }
 }
 
-async fn contacts_with_consents(State(hand): Shared, head: HeaderMap) -> Answer {
-    authenticate(&hand.app, &head).await?;
-    let now = hand.app.now();
-    let found = rows::page(&hand.reader, now, 100).await?;
+async fn contacts_with_consents(State(state): Shared, head: HeaderMap) -> Answer {
+    authenticate(&state.app, &head).await?;
+    let now = state.app.now();
+    let found = rows::page(&state.reader, now, 100).await?;
     let ids = found.iter().map(|contact| contact.id).collect();
-    let consents = rows::consents(&hand.reader, now, ids).await?;
+    let consents = rows::consents(&state.reader, now, ids).await?;
     let mut by_contact: HashMap<Uuid, Vec<Consent<'_>>> = HashMap::with_capacity(found.len());
     for consent in &consents {
         by_contact.entry(consent.contact).or_default().push(Consent {
@@ -128,22 +128,22 @@ async fn contacts_with_consents(State(hand): Shared, head: HeaderMap) -> Answer 
     }
     let nodes = found.iter().map(|contact| {
         let consents = by_contact.remove(&contact.id).unwrap_or_default();
-        Nested::of(contact, consents)
+        Nested::new(contact, consents)
     });
     let contacts = Nodes { nodes: nodes.collect() };
     answer(serde_json::to_vec(&Body { data: Contacts { contacts } })?)
 }
 
-async fn contact(State(hand): Shared, Path(id): Path<Uuid>, head: HeaderMap) -> Answer {
-    authenticate(&hand.app, &head).await?;
-    let found = rows::one(&hand.reader, hand.app.now(), id).await?;
-    answer(serde_json::to_vec(&Body { data: One { contact: found.as_ref().map(Flat::of) } })?)
+async fn contact(State(state): Shared, Path(id): Path<Uuid>, head: HeaderMap) -> Answer {
+    authenticate(&state.app, &head).await?;
+    let found = rows::one(&state.reader, state.app.now(), id).await?;
+    answer(serde_json::to_vec(&Body { data: One { contact: found.as_ref().map(Flat::new) } })?)
 }
 
-async fn contacts(State(hand): Shared, head: HeaderMap) -> Answer {
-    authenticate(&hand.app, &head).await?;
-    let found = rows::page(&hand.reader, hand.app.now(), 1_000).await?;
-    let contacts = Nodes { nodes: found.iter().map(Flat::of).collect() };
+async fn contacts(State(state): Shared, head: HeaderMap) -> Answer {
+    authenticate(&state.app, &head).await?;
+    let found = rows::page(&state.reader, state.app.now(), 1_000).await?;
+    let contacts = Nodes { nodes: found.iter().map(Flat::new).collect() };
     answer(serde_json::to_vec(&Body { data: Contacts { contacts } })?)
 }
 
@@ -166,20 +166,20 @@ struct Withdrawn {
 
 /// Withdraws a consent: the row rule, the state, the event, the entry, and the change for those who follow if they were told that
 /// it holds, in one transaction. On PostgreSQL the change is queued, and a task of this process gives it its place, as the server's does.
-async fn withdraw(State(hand): Shared, Path(id): Path<Uuid>, head: HeaderMap) -> Answer {
-    let credential = authenticate(&hand.app, &head).await?;
+async fn withdraw(State(state): Shared, Path(id): Path<Uuid>, head: HeaderMap) -> Answer {
+    let credential = authenticate(&state.app, &head).await?;
     let actor = credential.actor_id;
     let roles = serde_json::to_string(&credential.roles)?;
-    let revision = hand.app.policy.current().revision().to_owned();
+    let revision = state.app.policy.current().revision().to_owned();
     // As the server does: a SQLite transaction that reads first could not become one that writes.
-    let sqlite = matches!(&hand.writer, Pool::Sqlite(_));
+    let sqlite = matches!(&state.writer, Pool::Sqlite(_));
     let (begin, update) =
         if sqlite { ("BEGIN IMMEDIATE", sql::WITHDRAW_SQLITE) } else { ("BEGIN", sql::WITHDRAW_POSTGRES) };
     let mut queued = false;
-    on!(&hand.writer, |pool| {
+    on!(&state.writer, |pool| {
         let mut tx = pool.begin_with(begin).await?;
-        let now = hand.app.now();
-        let (event, entry) = (hand.app.new_id(), hand.app.new_id());
+        let now = state.app.now();
+        let (event, entry) = (state.app.new_id(), state.app.new_id());
         let update = sqlx::query(update).bind(PURPOSE).bind(now).bind(id);
         let Some(row) = update.fetch_optional(&mut *tx).await? else {
             return Err(Refused(StatusCode::NOT_FOUND));
@@ -203,7 +203,7 @@ async fn withdraw(State(hand): Shared, Path(id): Path<Uuid>, head: HeaderMap) ->
         tx.commit().await?;
     });
     if queued {
-        hand.app.db.feed.notify_queued();
+        state.app.db.feed.notify_queued();
     }
     let consent = Withdrawn { id, status: "WITHDRAWN" };
     answer(serde_json::to_vec(&Body { data: Withdrawal { withdraw_consent: Payload { consent } } })?)

@@ -20,28 +20,28 @@ use super::{
 };
 use crate::app::App;
 
-type StockSchema = Schema<Query, EmptyMutation, EmptySubscription>;
+type PlainSchema = Schema<Query, EmptyMutation, EmptySubscription>;
 
-struct Stock {
+struct PlainAsyncGraphql {
     app: Arc<App>,
     pool: Pool,
-    schema: StockSchema,
+    schema: PlainSchema,
 }
 
 pub(super) fn router(app: Arc<App>) -> Router {
-    let pool = Pool::of(&app.db.reader);
+    let pool = Pool::from_connection(&app.db.reader);
     let schema = Schema::new(Query, EmptyMutation, EmptySubscription);
-    let stock = Arc::new(Stock { app, pool, schema });
-    Router::new().route("/graphql", post(graphql)).with_state(stock)
+    let state = Arc::new(PlainAsyncGraphql { app, pool, schema });
+    Router::new().route("/graphql", post(graphql)).with_state(state)
 }
 
-async fn graphql(State(stock): State<Arc<Stock>>, head: HeaderMap, body: Bytes) -> Answer {
-    authenticate(&stock.app, &head).await?;
+async fn graphql(State(state): State<Arc<PlainAsyncGraphql>>, head: HeaderMap, body: Bytes) -> Answer {
+    authenticate(&state.app, &head).await?;
     let request: Request = serde_json::from_slice(&body)?;
-    let rows = Rows { pool: stock.pool.clone(), now: stock.app.now() };
+    let rows = Rows { pool: state.pool.clone(), now: state.app.now() };
     // One loader for each request: rows of one caller are not another's.
     let loader = DataLoader::new(rows.clone(), tokio::spawn);
-    let response = stock.schema.execute(request.data(rows).data(loader)).await;
+    let response = state.schema.execute(request.data(rows).data(loader)).await;
     answer(serde_json::to_vec(&response)?)
 }
 

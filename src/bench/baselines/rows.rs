@@ -21,7 +21,7 @@ pub(super) enum Pool {
 }
 
 impl Pool {
-    pub(super) fn of(connection: &DatabaseConnection) -> Self {
+    pub(super) fn from_connection(connection: &DatabaseConnection) -> Self {
         match connection.get_database_backend() {
             DbBackend::Sqlite => Self::Sqlite(connection.get_sqlite_connection_pool().clone()),
             _ => Self::Postgres(connection.get_postgres_connection_pool().clone()),

@@ -65,7 +65,7 @@ pub(super) const PURPOSES_SQLITE: &str =
     "SELECT p.code FROM purpose p WHERE p.code IN (SELECT value FROM json_each($1))";
 
 /// The kind of what was told last of a consent, by a table and the order of its rows.
-macro_rules! told {
+macro_rules! queue_change {
     ($table:literal, $order:literal) => {
         concat!(
             "(SELECT h.kind FROM ",
@@ -95,14 +95,14 @@ macro_rules! withdraw {
 pub(super) const WITHDRAW_POSTGRES: &str = concat!(
     withdraw!(),
     "COALESCE(",
-    told!("consent_change_queue", "number"),
+    queue_change!("consent_change_queue", "number"),
     ", ",
-    told!("consent_change", "id"),
+    queue_change!("consent_change", "id"),
     ")"
 );
 
 /// The same on SQLite, where nothing is queued.
-pub(super) const WITHDRAW_SQLITE: &str = concat!(withdraw!(), told!("consent_change", "id"));
+pub(super) const WITHDRAW_SQLITE: &str = concat!(withdraw!(), queue_change!("consent_change", "id"));
 
 /// Appends the event `$1` of the consent `$2`, at `$3`, by `$4`.
 pub(super) const EVENT: &str = "INSERT INTO consent_event (id, consent_id, kind, declared_at, recorded_at, actor) \

@@ -93,11 +93,7 @@ impl NewToken {
                     return invalid_name("purposes", index, &unknown("purpose", code, &codes));
                 }
                 Some(purpose) if purpose.is_group => {
-                    return invalid_name(
-                        "purposes",
-                        index,
-                        "a group is no purpose of its own; name its purposes",
-                    );
+                    return invalid_name("purposes", index, "a group is not a purpose; name its purposes");
                 }
                 Some(_) => {}
             }
@@ -114,7 +110,7 @@ impl NewToken {
                 return invalid_name("fields", index, message);
             }
             if fields.is_empty() {
-                let message = "a token narrowed to no field could read nothing";
+                let message = "a token restricted to no field could read nothing";
                 return Err(Error::bad_input(message).with_input_path("input.fields"));
             }
         }
@@ -154,7 +150,7 @@ impl NewToken {
             .map(|purpose| purpose.code.as_str())
             .collect();
         let message = match possible.is_empty() {
-            true => "these roles may do nothing for any purpose".to_owned(),
+            true => "these roles have no rights for any purpose".to_owned(),
             false => {
                 format!("these roles may do nothing for this purpose; they may for: {}", possible.join(", "))
             }
@@ -308,7 +304,7 @@ pub async fn rotate(
     let before = found.ok_or_else(|| Error::new(Code::NotFound, "there is no such token"))?;
     let now = tx.now();
     if before.revoked_at.is_some() || before.expires_at <= now {
-        return Err(Error::new(Code::Conflict, "this token has ended; make a new one"));
+        return Err(Error::new(Code::Conflict, "this token has expired or was revoked; create a new one"));
     }
     let new = NewToken {
         name: before.name.clone(),
@@ -422,7 +418,7 @@ async fn record_use(writer: DatabaseConnection, id: Uuid, now: DateTime<Utc>, be
         .filter(Column::Id.eq(id))
         .filter(stale);
     if update.exec(&writer).await.is_err() {
-        tracing::warn!(token = %id, "the last use of a token could not be noted");
+        tracing::warn!(token = %id, "the last use of a token could not be recorded");
     }
 }
 

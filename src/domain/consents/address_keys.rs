@@ -25,7 +25,7 @@ use crate::{
 
 /// Contacts in one transaction, which holds the locks of all their addresses.
 const BATCH_SIZE: u64 = 100;
-/// Who does it.
+/// The actor in the audit log.
 const ACTOR: &str = "server";
 
 /// What was refreshed.
@@ -51,14 +51,14 @@ impl KeyRefreshReport {
 /// `INTERNAL` from the database.
 pub async fn refresh_address_keys(app: &App) -> Result<KeyRefreshReport, Error> {
     let stored = key_reader::Entity::find_by_id(1).one(&app.db.reader).await?;
-    let version = app.reader.version();
+    let version = app.identity_reader.version();
     if stored.is_some_and(|stored| stored.version == version) && !is_any_stale(app, &version).await? {
         return Ok(KeyRefreshReport::default());
     }
     let report = refresh_all(app).await?;
     audit::with_retry(|| finish_refresh(app)).await?;
     if report.rekeyed > 0 {
-        tracing::info!(contacts = report.rekeyed, version, "the keys of addresses were made anew");
+        tracing::info!(contacts = report.rekeyed, version, "the keys of addresses were refreshed");
     }
     Ok(report)
 }
@@ -80,9 +80,9 @@ async fn is_any_stale(app: &App, version: &str) -> Result<bool, Error> {
 
 async fn finish_refresh(app: &App) -> Result<(), Error> {
     let mut tx = audit::begin(app, Author::command(app, ACTOR, None)).await?;
-    let version = app.reader.version();
+    let version = app.identity_reader.version();
     for row in sign_up::Entity::find().all(tx.connection()).await? {
-        let key = app.reader.email_key(&row.address);
+        let key = app.identity_reader.email_key(&row.address);
         sign_up::Entity::update_many()
             .col_expr(sign_up::Column::AddressKey, Expr::value(key))
             .filter(sign_up::Column::Id.eq(row.id))
@@ -90,7 +90,7 @@ async fn finish_refresh(app: &App) -> Result<(), Error> {
             .await?;
     }
     for row in link::Entity::find().filter(link::Column::AddressKey.ne("")).all(tx.connection()).await? {
-        let key = app.reader.email_key(&row.address_key);
+        let key = app.identity_reader.email_key(&row.address_key);
         if key != row.address_key {
             link::Entity::update_many()
                 .col_expr(link::Column::AddressKey, Expr::value(key))
@@ -201,7 +201,7 @@ async fn refresh_batch(app: &App, ids: &[Uuid]) -> Result<KeyRefreshReport, Erro
 
 /// Whether another reader version, or none, made its keys.
 fn is_stale(app: &App, row: &contact::Model, points: &[contact_point::Model]) -> bool {
-    let version = app.reader.version();
+    let version = app.identity_reader.version();
     row.key_version != version
         || points.iter().any(|point| point.key_version != version)
         || row.family_name_key != identities::household(row.family_name.as_deref())

@@ -279,7 +279,7 @@ fn parse_period(period: &str) -> Result<(Months, Days), Error> {
         (_, Some(months), ..) => Ok((Months::new(months), Days::new(0))),
         (.., Some(weeks), _) => Ok((Months::new(0), Days::new(u64::from(weeks) * 7))),
         (.., Some(days)) => Ok((Months::new(0), Days::new(u64::from(days)))),
-        _ => Err(Error::internal("a period that cannot be read")),
+        _ => Err(Error::internal("a period cannot be parsed")),
     }
 }
 

@@ -27,7 +27,7 @@ use crate::{
 };
 
 const BATCH_SIZE: usize = 200;
-/// Who does it.
+/// The actor in the audit log.
 const ACTOR: &str = "server";
 
 /// Records the expiry of consents and returns how many. Reads do not change; subscribers are informed. It can run

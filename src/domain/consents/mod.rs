@@ -125,10 +125,10 @@ impl NewConsent {
             return Err(invalid_input("channel", "this purpose does not use the channel"));
         }
         if !purpose.proof.contains(&self.proof) {
-            return Err(invalid_input("proof", "this purpose does not accept such a proof"));
+            return Err(invalid_input("proof", "this purpose does not accept this kind of proof"));
         }
         if self.proof == DOUBLE_OPT_IN {
-            let message = "only the person confirms by double opt-in; ask for it by requestConsent";
+            let message = "only the person can confirm a double opt-in; request it with requestConsent";
             return Err(invalid_input("proof", message));
         }
         if self.declared_at > now {

@@ -63,7 +63,7 @@ pub async fn renew(tx: &mut Transaction, actor: &Actor, renewal: &Renewal) -> Re
     };
     new.check(actor, tx.now())?;
     if !is_renewable(row) {
-        let message = "only a consent that holds or has expired is renewed; what was ended is declared anew";
+        let message = "only a consent that is in force or has expired can be renewed; an ended one must be recorded again";
         return Err(Error::new(Code::Conflict, message).with_input_path("input.consentId"));
     }
     record_declaration(

@@ -96,7 +96,7 @@ pub async fn withdraw(
                 .channel
                 .is_some_and(|channel| address.addresses().on(Some(channel)).next().is_none())
             {
-                return Err(invalid_input("channel", "this is no address for the channel"));
+                return Err(invalid_input("channel", "this is not an address for the channel"));
             }
             (Target::Address(address), consent_targets(actor, purpose, withdrawal.channel)?)
         }

@@ -24,7 +24,7 @@ pub const MAX_CONTACT_POINTS: usize = 100;
 /// A contact point to add, with validated values.
 #[derive(Clone, Debug)]
 pub struct NewContactPoint {
-    /// Of which contact.
+    /// The contact.
     pub contact_id: Uuid,
     /// Its kind.
     pub kind: ContactPointKind,

@@ -9,7 +9,7 @@ use crate::{
     registry::{CONTACT, CONTACT_POINT, Field},
 };
 
-/// The values of a contact that an input gives.
+/// The values of a contact in an input.
 pub fn values_from_input(input: &Input) -> Values {
     input.fields_of(&CONTACT).collect()
 }
@@ -57,13 +57,13 @@ impl Rectification {
             input.fields_of(&CONTACT).map(|(field, value)| (field, Some(value))).collect();
         for (field, path) in field_names(input, "clear")? {
             if values.iter().any(|(set, _)| set.name == field.name) {
-                let message = format!("`{}` is both set and emptied", field.name);
+                let message = format!("`{}` is both set and cleared", field.name);
                 return Err(Error::bad_input(message).with_input_path(path));
             }
             values.push((field, None));
         }
         if values.is_empty() {
-            return Err(Error::bad_input("there is nothing to be changed").with_input_path("input"));
+            return Err(Error::bad_input("there is nothing to change").with_input_path("input"));
         }
         Ok(Self {
             id: input.require_id("contactId")?,
@@ -87,7 +87,7 @@ impl Merge {
             take: field_names(input, "take")?.into_iter().map(|(field, _)| field).collect(),
         };
         if merge.id == merge.duplicate_id {
-            return Err(input.invalid("duplicateId", "a contact is no duplicate of itself"));
+            return Err(input.invalid("duplicateId", "a contact cannot be its own duplicate"));
         }
         Ok(merge)
     }

@@ -151,12 +151,12 @@ pub async fn lock(tx: &mut Transaction, actor: &Actor, merge: &Merge) -> Result<
     }
     let (survivor, duplicate) = if first.id == merge.id { (first, second) } else { (second, first) };
     if merge.expected_version.is_some_and(|expected| expected != survivor.version) {
-        return Err(Error::new(Code::Conflict, "the contact has changed meanwhile")
+        return Err(Error::new(Code::Conflict, "the contact was changed in the meantime")
             .with_input_path("input.expectedVersion"));
     }
     for (contact, name) in [(&survivor, "contactId"), (&duplicate, "duplicateId")] {
         if matches!(contact.state, ContactState::Retained | ContactState::Erased) {
-            let message = "the contact is only kept because a law demands it";
+            let message = "the contact is retained only because a law demands it";
             return Err(Error::new(Code::Conflict, message).with_input_path(format!("input.{name}")));
         }
     }

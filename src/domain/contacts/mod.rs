@@ -183,7 +183,7 @@ pub async fn lock_with_contact<E: EntityTrait>(
         RowRule::OfContact | RowRule::OfContactAndPurpose | RowRule::Objection | RowRule::Block
     );
     if !depends_on_contact {
-        return Err(Error::internal("a row that is visible without its contact"));
+        return Err(Error::internal("the row rule does not depend on the contact"));
     }
     tx.note_contact_locks();
     let owner = select_owner::<E>(column, id).select_only().column(contact::Column::Id).into_tuple::<Uuid>();
@@ -337,7 +337,7 @@ pub async fn rectify(
         return Err(Error::retry());
     }
     if change.expected_version.is_some_and(|expected| expected != before.version) {
-        return Err(Error::new(Code::Conflict, "the contact has changed meanwhile")
+        return Err(Error::new(Code::Conflict, "the contact was changed in the meantime")
             .with_input_path("input.expectedVersion"));
     }
     let mut after = before.clone();

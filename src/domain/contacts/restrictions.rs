@@ -21,7 +21,7 @@ use crate::{
 /// A restriction to record.
 #[derive(Clone, Debug)]
 pub struct NewRestriction {
-    /// Of which contact.
+    /// The contact.
     pub id: Uuid,
     /// Point of Art. 18(1).
     pub limb: RestrictionLimb,
@@ -57,7 +57,7 @@ pub async fn restrict(tx: &mut Transaction, actor: &Actor, new: &NewRestriction)
     }
     let before = lock(tx, actor, new.id).await?;
     if before.state == ContactState::Retained {
-        return Err(Error::new(Code::Conflict, "the contact is only kept because a law demands it"));
+        return Err(Error::new(Code::Conflict, "the contact is retained only because a law demands it"));
     }
     let in_force = restriction::Entity::find()
         .filter(restriction::Column::ContactId.eq(new.id))
@@ -102,12 +102,13 @@ pub async fn lift(
     informed_at: DateTime<Utc>,
 ) -> Result<(), Error> {
     if informed_at > tx.now() {
-        let message = "the person must be told before the restriction is lifted (Art. 18(3))";
+        let message = "the person must be informed before the restriction is lifted (Art. 18(3))";
         return Err(Error::bad_input(message).with_input_path("input.informedAt"));
     }
     let before = lock(tx, actor, id).await?;
     if before.restricted_at.is_some_and(|since| informed_at < since) {
-        let message = "the person must be told of this lifting, after the restriction began (Art. 18(3))";
+        let message =
+            "the person must be informed after the restriction began and before it is lifted (Art. 18(3))";
         return Err(Error::bad_input(message).with_input_path("input.informedAt"));
     }
     if before.state != ContactState::Restricted {

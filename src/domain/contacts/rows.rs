@@ -64,7 +64,7 @@ pub fn blank(reader: &Reader, id: Uuid, now: DateTime<Utc>) -> contact::Model {
 }
 
 fn column(name: &str) -> Result<contact::Column, Error> {
-    contact::Column::from_str(name).map_err(|_| Error::internal("a column of contacts that is not there"))
+    contact::Column::from_str(name).map_err(|_| Error::internal("a contact column does not exist"))
 }
 
 /// Sets the values of writable fields, and makes the keys of the addresses.
@@ -100,7 +100,7 @@ pub fn set(
 
 fn set_column(contact: &mut contact::Model, field: &Field, value: Option<&str>) -> Result<(), Error> {
     let FieldSource::Column { column: name, scalar, folded, .. } = field.source else {
-        return Err(Error::internal("a given field without a column"));
+        return Err(Error::internal("a writable field without a column"));
     };
     let bound = match scalar {
         Scalar::Date => {

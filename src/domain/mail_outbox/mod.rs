@@ -89,7 +89,7 @@ pub enum SendTime {
 fn period(pages: &PublicPages, kind: LinkKind) -> TimeDelta {
     match kind {
         LinkKind::Confirm | LinkKind::Renew => pages.mail_time(),
-        LinkKind::Fresh => pages.fresh_time(),
+        LinkKind::Fresh => pages.magic_link_time(),
     }
 }
 

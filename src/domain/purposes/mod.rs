@@ -115,7 +115,7 @@ async fn sync_tables(app: &App, actor: &str, policy: &Policy) -> Result<(), Erro
     if policy.purposes().iter().all(|purpose| in_step(purpose)) {
         return Ok(());
     }
-    // That of the last load: a purpose that has vanished keeps the revision it was last part of.
+    // The revision of the last load: a vanished purpose keeps the last revision that it was part of.
     let before = stored.into_iter().map(|(_, revision)| revision).next();
     let (groups, kinds): (Vec<_>, Vec<_>) = policy.purposes().iter().partition(|purpose| purpose.is_group);
     for purpose in groups.into_iter().chain(kinds) {
@@ -174,7 +174,7 @@ async fn publish(tx: &Transaction, policy: &Policy) -> Result<(), Error> {
             Some(_) => {
                 let name = format!("{}/{}/{}", text.purpose, text.language, text.version);
                 let message = format!(
-                    "the published text `{name}`, or what it demands, was changed; publish a new version instead"
+                    "the published text `{name}`, or its `renew_within`, was changed; publish a new version instead"
                 );
                 return Err(Error::new(Code::Conflict, message));
             }

@@ -117,7 +117,8 @@ pub fn html(document: &Value, language: &str) -> Result<String, Error> {
     let labels =
         Labels::for_language(language).ok_or_else(|| Error::bad_input("`language` must be de or en"))?;
     let record = document.get("record").unwrap_or(&Value::Null);
-    let signed = serde_json::to_string_pretty(document).map_err(|_| Error::internal("a receipt as text"))?;
+    let signed = serde_json::to_string_pretty(document)
+        .map_err(|_| Error::internal("a receipt cannot be serialised"))?;
     let page = Page {
         lang: language,
         w: labels,

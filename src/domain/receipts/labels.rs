@@ -1,4 +1,4 @@
-//! What the printable record says, in German and in English. Room: domain/receipts.
+//! Labels of the printable record in German and English. Room: domain/receipts.
 
 /// The labels of one language.
 pub(super) struct Labels {
@@ -87,7 +87,7 @@ impl Labels {
         word(term, &terms, &self.states)
     }
 
-    /// What happened; a confirmation has a word of its own.
+    /// The name of an event; a confirmation has its own.
     pub(super) fn event(&self, kind: &str, term: &str) -> &'static str {
         match (kind, self.states) {
             ("CONFIRMED", [.., confirmed]) => confirmed,

@@ -19,9 +19,9 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Error> {
     let parsed = serde_json::from_slice::<NoDuplicateKeys>(bytes);
     parsed.map(|NoDuplicateKeys(value)| value).map_err(|error| {
         if error.is_data() {
-            return Error::new(Code::Conflict, "a name stands twice in one of its objects");
+            return Error::new(Code::Conflict, "a member name is repeated in one of its objects");
         }
-        Error::bad_input("it is no JSON document")
+        Error::bad_input("it is not a JSON document")
     })
 }
 
@@ -78,7 +78,7 @@ impl<'de> Visitor<'de> for Values {
         let mut object = Map::new();
         while let Some((name, NoDuplicateKeys(value))) = members.next_entry::<String, NoDuplicateKeys>()? {
             if object.insert(name, value).is_some() {
-                return Err(A::Error::custom("a name stands twice"));
+                return Err(A::Error::custom("a member name is repeated"));
             }
         }
         Ok(Value::Object(object))

@@ -62,7 +62,7 @@ fn multibase(bytes: &[u8]) -> String {
 
 fn key_pair(installation_keys: &InstallationKeys) -> Result<Ed25519KeyPair, Error> {
     Ed25519KeyPair::from_seed_unchecked(installation_keys.signing.expose_secret())
-        .map_err(|_| Error::internal("the key of receipts"))
+        .map_err(|_| Error::internal("the signing key of receipts is invalid"))
 }
 
 fn public_key(pair: &Ed25519KeyPair) -> PublicKey {
@@ -134,7 +134,7 @@ pub(super) fn sign(
 fn hashes(document: &Map<String, Value>, proof: &Map<String, Value>) -> Result<Vec<u8>, Error> {
     let hash = |part: &Map<String, Value>| {
         let canonical = serde_json_canonicalizer::to_vec(part);
-        canonical.map(Sha256::digest).map_err(|_| Error::internal("the canonical form of a document"))
+        canonical.map(Sha256::digest).map_err(|_| Error::internal("a document has no canonical form"))
     };
     Ok([hash(proof)?, hash(document)?].concat())
 }
@@ -156,7 +156,7 @@ pub fn verify(document: &Value, keys: &Value) -> Result<PublicKey, Error> {
         None => method.split_once('#').map_or("", |(_, kid)| kid),
     };
     let published = keys.get("keys").and_then(Value::as_array);
-    let published = published.ok_or_else(|| invalid_receipt("the keys are no JSON Web Key Set"))?;
+    let published = published.ok_or_else(|| invalid_receipt("the keys are not a JSON Web Key Set"))?;
     let key = published.iter().filter_map(PublicKey::from_jwk).find(|key| key.kid == kid);
     // The kind of proof is checked first: a key name of another kind may be anything.
     check_kind(proof)?;
@@ -174,7 +174,7 @@ fn check_kind(proof: &Value) -> Result<(), Error> {
         return Err(invalid_receipt("its proof is not of the suite `eddsa-jcs-2022`"));
     }
     if !is("proofPurpose", INTENT) {
-        return Err(invalid_receipt("its proof is for something else"));
+        return Err(invalid_receipt("its proof has another purpose"));
     }
     Ok(())
 }
@@ -184,7 +184,7 @@ fn check_kind(proof: &Value) -> Result<(), Error> {
 /// # Errors
 /// `CONFLICT` if it was changed.
 pub(super) fn check(document: &Value, key: &PublicKey) -> Result<(), Error> {
-    let changed = || invalid_receipt("it is not as it was signed");
+    let changed = || invalid_receipt("it was changed after it was signed");
     let mut document = document.as_object().ok_or_else(changed)?.clone();
     let proof = document.shift_remove("proof").ok_or_else(|| invalid_receipt("it has no proof"))?;
     check_kind(&proof)?;
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
     use crate::base::secret::SecretKey;
 
-    fn ring(seed: &[u8]) -> InstallationKeys {
+    fn test_keys(seed: &[u8]) -> InstallationKeys {
         InstallationKeys {
             links: [0; 32].into(),
             suppression: [0; 32].into(),
@@ -224,7 +224,7 @@ mod tests {
     /// RFC 8032, 7.1, tests 1 and 3; RFC 8037, A.3 has the thumbprint of the first key.
     #[test]
     fn the_vectors_of_the_rfcs() {
-        let first = key_pair(&ring(
+        let first = key_pair(&test_keys(
             &hex::decode("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60").unwrap(),
         ))
         .unwrap();
@@ -237,7 +237,7 @@ mod tests {
             hex::decode("e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b").unwrap()
         );
         assert_eq!(public_key(&first).kid, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
-        let third = key_pair(&ring(
+        let third = key_pair(&test_keys(
             &hex::decode("c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7").unwrap(),
         ))
         .unwrap();
@@ -275,7 +275,8 @@ mod tests {
     /// Data Integrity EdDSA Cryptosuites 1.0, B.3: keys, both hashes and the signature.
     #[test]
     fn the_vector_of_the_suite() {
-        let pair = key_pair(&ring(&multikey("z3u2en7t5LR2WtQH5PfFqMqwVHBeXouLzo6haApm8XHqvjxq"))).unwrap();
+        let pair =
+            key_pair(&test_keys(&multikey("z3u2en7t5LR2WtQH5PfFqMqwVHBeXouLzo6haApm8XHqvjxq"))).unwrap();
         let key = public_key(&pair);
         assert_eq!(key.multibase(), "z6MkrJVnaZkeFzdQyMZu1cgjg7k1pZZ6pvBQ7XJPt4swbTQ2");
         let (mut document, mut proof) = official();
@@ -295,7 +296,7 @@ mod tests {
         document.insert("proof".to_owned(), Value::Object(proof));
         let mut document = Value::Object(document);
         check(&document, &key).unwrap();
-        // That of the Candidate Recommendation, whose proof names the key in another way.
+        // The vector of the Candidate Recommendation, whose proof names the key differently.
         document["proof"]["verificationMethod"] =
             "https://vc.example/issuers/5678#z6MkrJVnaZkeFzdQyMZu1cgjg7k1pZZ6pvBQ7XJPt4swbTQ2".into();
         assert!(check(&document, &key).is_err());
@@ -307,7 +308,7 @@ mod tests {
 
     #[test]
     fn what_is_signed_is_verified_and_nothing_else() {
-        let (installation_keys, pages) = (ring(&[3; 32]), PublicPages::default());
+        let (installation_keys, pages) = (test_keys(&[3; 32]), PublicPages::default());
         let (document, _) = official();
         let at = "2026-11-02T09:00:00.123456Z".parse().unwrap();
         let signed = sign(document, &installation_keys, &pages, at).unwrap();
@@ -327,11 +328,11 @@ mod tests {
         assert_eq!(why(&|it| it["proof"]["type"] = "Ed25519Signature2020".into()), suite);
         assert_eq!(
             why(&|it| it["proof"]["proofPurpose"] = "authentication".into()),
-            "its proof is for something else"
+            "its proof has another purpose"
         );
         let unknown = "it is signed with a key that is not known";
         assert_eq!(why(&|it| it["proof"]["verificationMethod"] = "urn:zweck:key:other".into()), unknown);
-        let changed = "it is not as it was signed";
+        let changed = "it was changed after it was signed";
         assert_eq!(why(&|it| it["name"] = "Another".into()), changed);
         assert_eq!(why(&|it| it["more"] = 1.into()), changed);
         assert_eq!(why(&|it| it["proof"]["created"] = "2026-11-02T09:00:00.123457Z".into()), changed);
@@ -341,7 +342,7 @@ mod tests {
             changed
         );
         assert_eq!(why(&|it| _ = it["proof"].as_object_mut().unwrap().remove("proofValue")), changed);
-        // The same key under another address is the same key; a key that lies about its name is none.
+        // The same key under another address is the same key; a key with a false name is rejected.
         let mut elsewhere = signed.clone();
         elsewhere["proof"]["verificationMethod"] = format!("https://crm.example{KEYS_PATH}#{kid}").into();
         assert_eq!(verify(&elsewhere, &keys).unwrap_err().message, changed);
@@ -353,6 +354,6 @@ mod tests {
         let mut lying = other.clone();
         lying["keys"][0]["kid"] = kid.into();
         assert_eq!(verify(&signed, &lying).unwrap_err().message, unknown);
-        assert_eq!(verify(&signed, &json!({})).unwrap_err().message, "the keys are no JSON Web Key Set");
+        assert_eq!(verify(&signed, &json!({})).unwrap_err().message, "the keys are not a JSON Web Key Set");
     }
 }

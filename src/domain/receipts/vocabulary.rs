@@ -146,7 +146,7 @@ pub(super) fn event_state(kind: ConsentEventKind) -> &'static str {
     }
 }
 
-/// Who brought an event about, where its kind says so: who asks again may be either.
+/// The entity that caused an event, if the kind of event says so: a repeated request may come from either side.
 pub(super) fn entity(kind: ConsentEventKind) -> Option<&'static str> {
     match kind {
         ConsentEventKind::Requested => None,
@@ -167,7 +167,7 @@ pub(super) fn state(status: ConsentStatus, granted_by: Option<ConsentEventKind>)
     }
 }
 
-/// What kind of personal data a category of the registry is; `None` for bookkeeping.
+/// The DPV type of personal data of a registry category; `None` for bookkeeping.
 pub(super) fn pii_type(category: DataCategory) -> Option<&'static str> {
     Some(match category {
         DataCategory::Identity => "pd:Name",

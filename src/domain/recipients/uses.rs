@@ -54,7 +54,7 @@ impl Uses {
 }
 
 fn not_recorded() -> Error {
-    Error::new(Code::AuditUnavailable, "who gets this cannot be noted; nothing is told")
+    Error::new(Code::AuditUnavailable, "the recipient of this data cannot be recorded; no data is disclosed")
 }
 
 /// One statement, a transaction of its own. The row is renewed if it would expire before this process's cache.

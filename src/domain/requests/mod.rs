@@ -144,7 +144,7 @@ pub async fn cancel(
             return tx.record(entry("cancelRequest", &before, ChangeSet::none())).await;
         }
         RequestStatus::Fulfilled | RequestStatus::PartlyFulfilled | RequestStatus::Refused => {
-            return Err(Error::new(Code::Conflict, "the request was answered already"));
+            return Err(Error::new(Code::Conflict, "the request has already been answered"));
         }
         RequestStatus::Received | RequestStatus::AwaitingIdentity | RequestStatus::InProgress => {}
     }

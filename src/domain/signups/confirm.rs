@@ -63,7 +63,7 @@ async fn pending_for_link(app: &App, link: &link::Model) -> Result<Option<Pendin
         LinkKind::Confirm => {
             let query = PendingQuery {
                 policy: &policy,
-                installation_keys: (installation_keys, &app.reader),
+                installation_keys: (installation_keys, &app.identity_reader),
                 now: app.now(),
                 locked: false,
             };
@@ -73,8 +73,15 @@ async fn pending_for_link(app: &App, link: &link::Model) -> Result<Option<Pendin
         LinkKind::Renew => {
             let Some(renewal) = find_renewal(db, link).await? else { return Ok(None) };
             let (purpose, since) = (&renewal.consent.purpose_code, link.created_at);
-            if is_blocked(db, (installation_keys, &app.reader), &policy, &link.address_key, purpose, since)
-                .await?
+            if is_blocked(
+                db,
+                (installation_keys, &app.identity_reader),
+                &policy,
+                &link.address_key,
+                purpose,
+                since,
+            )
+            .await?
             {
                 return Ok(None);
             }
@@ -98,7 +105,7 @@ async fn offers<C: ConnectionTrait>(
     for PendingSignUp { sign_up, choices } in pending_sign_ups {
         for choice in choices {
             let text = texts.iter().find(|text| text.id == choice.text);
-            let text = text.ok_or_else(|| Error::internal("the text of a sign-up"))?;
+            let text = text.ok_or_else(|| Error::internal("the text of a sign-up is missing"))?;
             offers.push(Offer {
                 set: sign_up.id,
                 purpose: choice.purpose.clone(),
@@ -199,7 +206,7 @@ async fn lock_sign_up(
     let Some(linked_sign_up) = sign_up_of(tx.connection(), link).await? else { return Ok(None) };
     // The mailbox first: an opt-out about it comes before or after, and of two confirmations for one new mailbox
     // the second finds the contact that the first has created.
-    let mailboxes = app.reader.emails(&linked_sign_up.address).identities;
+    let mailboxes = app.identity_reader.emails(&linked_sign_up.address).identities;
     tx.lock_identities(mailboxes.iter().map(Identity::lock), audit::LockMode::Exclusive).await?;
     let existing_id = owner(tx, &linked_sign_up).await?;
     let id = existing_id.unwrap_or_else(|| tx.new_subject());
@@ -223,7 +230,7 @@ async fn lock_sign_up(
     let installation_keys = tx.existing_installation_keys().await?;
     let query = PendingQuery {
         policy: &actor.policy,
-        installation_keys: (installation_keys.as_ref(), &app.reader),
+        installation_keys: (installation_keys.as_ref(), &app.identity_reader),
         now: tx.now(),
         locked: true,
     };

@@ -25,7 +25,7 @@ pub async fn send_magic_link(
     language: &str,
     request_id: &str,
 ) -> Result<(), Error> {
-    let address_key = app.reader.email_key(&validation::address(address, app.now())?);
+    let address_key = app.identity_reader.email_key(&validation::address(address, app.now())?);
     let recipient = || Recipient::Address(&address_key);
     audit::with_retry(|| send(app, recipient(), Some(language), request_id)).await
 }
@@ -79,7 +79,7 @@ async fn send(
     let is_shared = mailboxes::is_shared(tx.connection(), key, contact_id).await?;
     let contact_id = contact_id.filter(|_| !is_shared);
     let installation_keys = tx.installation_keys().await?;
-    let ends = tx.now() + app.pages.fresh_time();
+    let ends = tx.now() + app.pages.magic_link_time();
     let link = Link { contact_id, ..Link::new(LinkKind::Fresh) };
     let link_id = make_link(&mut tx, &installation_keys, &link, key, ends).await?;
     let mail = NewMail {

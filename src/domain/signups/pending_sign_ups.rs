@@ -136,7 +136,7 @@ pub(super) async fn load<C: ConnectionTrait>(
 }
 
 fn invalid_choices(_: serde_json::Error) -> Error {
-    Error::internal("the choices of a sign-up")
+    Error::internal("the choices of a sign-up cannot be read or written")
 }
 
 /// Parses the choices of a row.

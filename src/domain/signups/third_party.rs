@@ -99,7 +99,7 @@ pub async fn request_consent(
         _ => return Err(Error::bad_input("give `contactId` or `email`").with_input_path("input.contactId")),
     };
     if new.given_name.is_some() || new.family_name.is_some() {
-        let message = "names are given with an address alone";
+        let message = "names can only be given together with an address";
         return Err(Error::bad_input(message).with_input_path("input.givenName"));
     }
     let contact = contacts::lock(tx, actor, contact_id).await?;
@@ -107,7 +107,9 @@ pub async fn request_consent(
         return Err(Error::bad_input("the contact has no e-mail address").with_input_path("input.contactId"));
     };
     let choices = write(tx, app, &new.sign_up(address.clone()), "signUp").await?;
-    let [choice] = choices.as_slice() else { return Err(Error::internal("the choice of a sign-up")) };
+    let [choice] = choices.as_slice() else {
+        return Err(Error::internal("a sign-up must have exactly one choice"));
+    };
     let request = OptInRequest {
         purpose: &choice.purpose,
         text: choice.text,

@@ -77,14 +77,14 @@ pub(super) async fn check(
 ) -> Result<ValidSignUp, Error> {
     let now = tx.now();
     if !app.pages.enabled {
-        let message = "sign-ups are confirmed by mail and page, which `pages.enabled` turns on";
+        let message = "sign-ups need mails and public pages; turn them on with `pages.enabled`";
         return Err(Error::new(Code::Conflict, message));
     }
     if new.signed_up_at > now {
         return Err(invalid_input("declaredAt", "`declaredAt` is in the future"));
     }
     if new.signed_up_at < now - app.pages.unconfirmed_time() {
-        return Err(invalid_input("declaredAt", "the sign-up is older than sign-ups are kept unconfirmed"));
+        return Err(invalid_input("declaredAt", "the sign-up is older than unconfirmed sign-ups are stored"));
     }
     let name = |name, text: &Option<String>| {
         text.as_deref().map_or(Ok(None), |text| validate(Validator::Line, name, text, now))
@@ -148,7 +148,7 @@ fn opt_in_purpose<'p>(policy: &'p Policy, code: &str) -> Result<&'p PurposeDef, 
         // A mail proves nothing about the phone (BGH I ZR 164/09).
         return Err(invalid_input(
             "purpose",
-            "a confirmation by mail holds for e-mail alone, which this purpose does not use",
+            "a confirmation by mail is valid for e-mail only, which this purpose does not use",
         ));
     }
     if !purpose.proof.iter().any(|proof| proof == DOUBLE_OPT_IN) {

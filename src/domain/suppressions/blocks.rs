@@ -291,7 +291,7 @@ pub async fn lift_block(
     let at = at.unwrap_or(tx.now());
     // A block that ended when it began would never have had effect, and an older consent would count again.
     if at > tx.now() || at <= row.objected_at {
-        let message = "a block ends after it began and not in the future";
+        let message = "a block must end after it began and not in the future";
         return Err(Error::new(Code::BadUserInput, message).with_input_path("input.endedAt"));
     }
     if row.ended_at.is_some() {

@@ -61,7 +61,7 @@ pub(super) fn digests(
     for version in versions.iter().filter(|version| **version != reader.version()) {
         if version == Reader::FIRST {
             all.extend(reachable.first_reader_keys(names));
-        } else if let Some(former) = Reader::of_version(version) {
+        } else if let Some(former) = Reader::from_version(version) {
             all.extend(reachable.identities_read_by(&former).iter().flat_map(digest_texts));
         }
     }
@@ -85,9 +85,9 @@ pub(super) async fn reader_versions<C: ConnectionTrait>(connection: &C) -> Resul
         .collect::<Result<_, _>>()
         .map_err(sea_orm::DbErr::from)?;
     // An entry that cannot be searched for may be an opt-out.
-    if versions.iter().any(|version| version != Reader::FIRST && Reader::of_version(version).is_none()) {
+    if versions.iter().any(|version| version != Reader::FIRST && Reader::from_version(version).is_none()) {
         return Err(Error::internal(
-            "the suppression list has entries of a version that this program does not know",
+            "the suppression list has entries of a version that this program does not support",
         ));
     }
     Ok(versions)

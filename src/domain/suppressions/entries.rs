@@ -46,7 +46,7 @@ pub async fn declare(
             continue;
         }
         if !tx.has_locks(targets.iter().map(|reachable| reachable.identity().lock()), LockMode::Exclusive) {
-            return Err(Error::internal("a no that is declared without the lock of its address"));
+            return Err(Error::internal("an address must be locked before an opt-out is declared"));
         }
         let keys = match &keys {
             Some(keys) => keys,

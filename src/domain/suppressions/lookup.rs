@@ -259,7 +259,7 @@ pub async fn lookup(tx: &Transaction, addresses: &NewAddresses) -> Result<Suppre
         return Ok(SuppressionMatches::default());
     }
     if !tx.has_locks(addresses.locks(), LockMode::Shared) {
-        return Err(Error::internal("an address that is looked up without its lock"));
+        return Err(Error::internal("an address must be locked before it is looked up"));
     }
     let installation_keys = tx.existing_installation_keys().await?;
     find(tx.connection(), installation_keys.as_ref(), tx.reader(), std::slice::from_ref(addresses)).await
@@ -282,6 +282,6 @@ pub fn reject_suppressed(
         Channel::Phone | Channel::Sms => "phone",
         Channel::Post => "street",
     };
-    let message = "this address must not be used for this purpose: whoever has it objected";
+    let message = "this address must not be used for this purpose: its owner has objected";
     Err(Error::bad_input(message).with_input_path(format!("input.{position}")))
 }

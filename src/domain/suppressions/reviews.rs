@@ -141,7 +141,7 @@ pub async fn review(app: &App, actor: &str, ended: &[String]) -> Result<u64, Err
     let in_force =
         |code: &&String| loaded.iter().any(|(candidate, of)| candidate == *code && Some(of) == last);
     if let Some(code) = ended.iter().find(in_force) {
-        return Err(Error::bad_input(format!("`{code}` is a purpose of the policy that servers run by")));
+        return Err(Error::bad_input(format!("`{code}` is a purpose of the policy that the servers use")));
     }
     let deleted =
         Entity::delete_many().filter(Column::PurposeCode.is_in(ended)).exec(tx.connection()).await?;

@@ -50,7 +50,7 @@ pub async fn stops<W: Write>(
 /// Records that `recipient` acted on a batch; returns the number of duties.
 ///
 /// # Errors
-/// `NOT_FOUND` for a batch that this recipient was never told.
+/// `NOT_FOUND` for a batch that was never sent to this recipient.
 pub async fn acknowledge(app: &App, actor: &str, recipient: Uuid, batch: Uuid) -> Result<u64, Error> {
     audit::with_retry(|| async {
         let mut tx = audit::begin(app, Author::command(app, actor, None)).await?;

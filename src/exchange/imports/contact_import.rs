@@ -42,7 +42,7 @@ pub struct ContactImport {
 }
 
 impl ContactImport {
-    /// Whether the file may tell who does not want to be advertised to.
+    /// Whether the file may contain opt-outs.
     pub(super) fn may_opt_out(&self) -> bool {
         !self.opt_outs.is_empty() || self.read_options.format != Format::Csv
     }

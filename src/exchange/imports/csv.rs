@@ -23,14 +23,14 @@ pub(super) struct CsvRows<R> {
     columns: Vec<Column>,
     /// Names of all columns: those of the header, else their numbers.
     header_names: Vec<String>,
-    /// Columns that hold nothing which is imported.
+    /// Columns that are not imported.
     unmapped: Vec<usize>,
     external_id: Option<(usize, String)>,
-    /// Columns that say who does not want to be advertised to.
+    /// Columns with opt-outs.
     opt_outs: Vec<OptOutColumn>,
-    /// Columns of which nothing is read, and a cell of which may say so too; each is told once.
+    /// Unmapped columns whose cells may contain opt-outs; each is reported once.
     doubtful: Vec<usize>,
-    /// Columns that only an export of Zweck has, where this is one.
+    /// Columns that only a Zweck export has, if this is one.
     native_columns: Option<NativeColumns>,
     checks: ValueChecks,
     today: NaiveDate,
@@ -40,9 +40,9 @@ pub(super) struct CsvRows<R> {
 struct OptOutColumn {
     index: usize,
     channel: Option<Channel>,
-    /// Whether its head asks for a yes, so that what is none opts out.
+    /// Whether its header asks for consent, so that anything but a yes opts out.
     asks_yes: bool,
-    /// Whether it names what is objected to, as exports of Zweck do.
+    /// Whether it contains codes of purposes, as Zweck exports do.
     tells_codes: bool,
 }
 
@@ -148,7 +148,7 @@ impl<R: Read> CsvRows<R> {
                 || opt_outs.iter().any(|opt_out| opt_out.index == *index)
                 || external_id.as_ref().is_some_and(|(id, _)| id == index)
         };
-        // Zweck's own record tells more than comes in again.
+        // A Zweck export has more columns than are imported again.
         let unmapped: Vec<usize> =
             (0..table.width()).filter(|index| native_columns.is_none() && !mapped(index)).collect();
         let (mut unclear, mut doubtful) = (Vec::new(), Vec::new());
@@ -181,12 +181,12 @@ impl<R: Read> CsvRows<R> {
         Ok((rows, unclear))
     }
 
-    /// Whether a no may stand in a column of which nothing is read.
+    /// Whether an unmapped column may contain an opt-out.
     pub fn is_doubtful(&self) -> bool {
         !self.doubtful.is_empty()
     }
 
-    /// Looks through all rows for a no in a column of which nothing is read.
+    /// Checks all rows for an opt-out in an unmapped column.
     ///
     /// # Errors
     /// `BAD_USER_INPUT` with line and column of the first one, and where the file breaks off.
@@ -201,7 +201,7 @@ impl<R: Read> CsvRows<R> {
         Ok(())
     }
 
-    /// Doubtful columns in which the row says no, or holds what cannot be read.
+    /// Doubtful columns that contain an opt-out or an unreadable cell in this row.
     fn saying_no(&self) -> impl Iterator<Item = usize> {
         let says = |index: &usize| {
             let header_name = self.header_names.get(*index).map_or("", String::as_str);
@@ -231,7 +231,7 @@ impl<R: Read> CsvRows<R> {
             }
             Some(Err(row)) => {
                 let mut checked = CheckedRow::unreadable_up_to(row.line, row.last_line, row.reason);
-                // What stands there may opt out.
+                // It may opt out.
                 checked
                     .problems
                     .iter_mut()
@@ -301,7 +301,8 @@ impl<R: Read> CsvRows<R> {
             self.native_columns.as_ref().map(|columns| self.native_fields(columns, &mut draft));
         match &self.external_id {
             None => {
-                // Of all cells as they are, so that a row is known again whatever is mapped, and becomes of its values.
+                // From all cells as they are, so that a row is recognised again whatever the mapping and the corrected
+                // values.
                 let cells = self.header_names.iter().map(|header_name| header_name.as_bytes());
                 let cells = cells.zip(self.table.cells().map(<[u8]>::trim_ascii));
                 draft.finish(digest(cells), None, None, &mut self.seen)
@@ -345,7 +346,7 @@ impl<R: Read> CsvRows<R> {
     }
 }
 
-/// A no that nothing is read of must not be passed over.
+/// The error for an unmapped opt-out, which must not be ignored silently.
 fn unmapped_no(header_name: &str, reason: &str) -> Error {
     Error::bad_input(format!(
         "column `{header_name}` {reason}, and is not mapped: say what it means by --opt-out email={header_name} (or phone, sms, post, all), or that it does not count by --ignore {header_name}"

@@ -83,7 +83,7 @@ impl<R> LineScanner<R> {
         self.row_line
     }
 
-    /// Whether quotes are broken before the offset `end`; each is told once.
+    /// Whether quotes are broken before the offset `end`; each is reported once.
     pub(super) fn broken_before(&mut self, end: u64) -> bool {
         let before = self.broken.iter().take_while(|offset| **offset < end).count();
         self.broken.drain(..before);

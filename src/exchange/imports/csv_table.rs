@@ -54,7 +54,7 @@ impl<R: Read> Table<R> {
         self.header.len()
     }
 
-    /// The column called `wanted`, or with that number from 1 where there is no header.
+    /// The column called `wanted`, or with that number from 1 if there is no header.
     ///
     /// # Errors
     /// `BAD_USER_INPUT` for a column that is not there, or there twice.
@@ -103,7 +103,7 @@ impl<R: Read> Table<R> {
         }
         let line = lines.line_of(start);
         if lines.broken_before(end) {
-            // What belongs to whom cannot be told.
+            // The rows cannot be separated.
             let last_line = lines.last_line_before(end).filter(|last| *last > line);
             return Ok(Some(Err(Unreadable { line, last_line, reason: Reason::BrokenQuotes })));
         }
@@ -126,7 +126,7 @@ impl<R: Read> Table<R> {
     /// The cell at `index`, decoded and trimmed.
     ///
     /// # Errors
-    /// Where it is no UTF-8, should it be.
+    /// If it should be UTF-8 and is not.
     pub fn text(&self, index: usize) -> Result<String, Reason> {
         let text = decode(self.encoding, self.record.get(index).unwrap_or_default())?;
         Ok(text.trim().to_owned())

@@ -113,7 +113,7 @@ fn near(header_name: &str, field: &str) -> bool {
     osa_distance(header_name, field) <= slips
 }
 
-/// Parts of heads of opt-outs, as programs name them: such a column stops an import whatever it holds.
+/// Parts of opt-out headers, as programs name them: such a column stops an import whatever it contains.
 const OPT_OUTS: &[&str] = &[
     "optout",
     "optedout",
@@ -140,7 +140,7 @@ const OPT_OUTS: &[&str] = &[
     "cleantime",
 ];
 
-/// Parts of heads that are opt-outs as a rule: such a column counts where a cell of it says so.
+/// Parts of headers that usually are opt-outs: such a column counts if one of its cells says so.
 const MOSTLY_OPT_OUTS: &[&str] = &[
     "sperr",
     "dnc",
@@ -159,11 +159,11 @@ const MOSTLY_OPT_OUTS: &[&str] = &[
     "nophone",
     "nonewsletter",
 ];
-/// What nobody wants whose column begins with `kein`.
+/// What may follow `kein` in an opt-out header.
 const UNWANTED: &[&str] =
     &["mail", "newsletter", "werb", "anruf", "telefon", "sms", "post", "brief", "kontakt", "market", "info"];
 
-/// Whether a column with this head tells who does not want to be advertised to.
+/// Whether a column with this header contains opt-outs of advertising.
 pub(super) fn is_opt_out_header(header_name: &str) -> bool {
     let header_name = normalize(header_name);
     is_definite_opt_out_header(&header_name)
@@ -171,13 +171,13 @@ pub(super) fn is_opt_out_header(header_name: &str) -> bool {
         || (header_name.starts_with("kein") && UNWANTED.iter().any(|part| header_name.contains(part)))
 }
 
-/// The same, whatever stands in the column.
+/// The same, whatever the column contains.
 pub(super) fn is_definite_opt_out_header(header_name: &str) -> bool {
     let header_name = normalize(header_name);
     OPT_OUTS.iter().any(|part| header_name.contains(part))
 }
 
-/// Parts of heads of columns that tell who wants something, or how it stands.
+/// Parts of headers of columns that contain consents or statuses.
 const CONSENTS: &[&str] = &[
     "optin",
     "optedin",
@@ -199,7 +199,7 @@ const CONSENTS: &[&str] = &[
     "dsgvo",
 ];
 
-/// Whether a column with this head tells who wants to be advertised to, so that a no in it is one.
+/// Whether a column with this header contains consents, so that a no in it is an opt-out.
 pub(super) fn is_consent_header(header_name: &str) -> bool {
     let header_name = normalize(header_name);
     !is_opt_out_header(&header_name) && CONSENTS.iter().any(|part| header_name.contains(part))

@@ -1,13 +1,13 @@
 //! Imports contacts from files: every value with its source, every contact with its ground, never a consent. Consents
 //! come in from files of their own, with their evidence. Room: exchange/imports.
 //!
-//! A reader per format cuts the file into rows, cards or lines of bounded length; each value goes through one
-//! `Draft`, which knows the checks and what becomes of values that cannot be right; `batches.rs` reads a batch while
-//! the one before is written; `writer.rs` writes batches, each in a transaction of its own. Problems are told as they
-//! are found and never kept; what grows with the file is 8 bytes of a digest per id and per e-mail address, to tell
-//! repeats. Consents (`imports/consents`) are read three times: first what may be a no and cannot be taken is told,
-//! then what ends consents is written, and of several consents to the same the last declared is found; then consents
-//! are written against what is known by then, so that the order of lines does not matter.
+//! A reader per format splits the file into rows, cards or lines of limited length. Each value passes through a
+//! `RowDraft`, which applies the checks and the treatment of invalid values. `batches.rs` reads a batch while the
+//! previous one is written; `writer.rs` writes each batch in its own transaction. Problems are reported as they are
+//! found and never kept; memory grows only by 8 bytes of a digest per id and per e-mail address, to detect repeats.
+//! Consent files (`imports/consents`) are read three times: the first pass reports possible opt-outs that cannot be
+//! recorded; the second writes what ends consents, and finds the latest of several consents to the same; the third
+//! writes consents against the resulting state, so that the order of lines does not matter.
 
 mod address_cells;
 mod batches;
@@ -76,7 +76,7 @@ pub async fn contacts<R: Read + Send + 'static>(
 ) -> Result<ContactReport, Error> {
     import.check(app, &app.policy.current())?;
     let (rows, mut column_problems) = Rows::open_checked(open, import, app)?;
-    let mut batches = Batches::spawn(rows, app.reader)?;
+    let mut batches = Batches::spawn(rows, app.identity_reader)?;
     let (mut unwritten, mut statistics) = (None, Statistics::new());
     let mut report = ContactReport { dry_run: import.dry_run, ..ContactReport::default() };
     loop {

@@ -27,7 +27,7 @@ const MAX_SOURCES: usize = 100;
 /// Most bytes of a line: a contact with all its contact points and sources takes far less.
 const MAX_LINE_BYTES: usize = 4 << 20;
 
-/// What is told of a contact, before it is known whether its id can be read.
+/// The additional data of a contact, before its id is checked.
 pub(super) struct NativeFields {
     created_at: Option<DateTime<Utc>>,
     sources: Vec<NativeSource>,
@@ -79,7 +79,7 @@ impl NativeFields {
         Self::new(created_at.as_deref(), state.as_deref(), points, sources, today, draft)
     }
 
-    /// All that is told of the contact with this id.
+    /// The additional data of the contact with this id.
     pub fn into_extras(self, id: &str, column: &str, draft: &mut RowDraft) -> Option<NativeExtras> {
         // In one spelling alone, or the same contact could come twice.
         match id.parse::<Uuid>() {
@@ -127,7 +127,7 @@ fn instant(text: &str, column: &str, today: NaiveDate, draft: &mut RowDraft) -> 
     }
 }
 
-/// Adds the contact points that `points` lists; `None` where it is no such list.
+/// Adds the contact points in `points`; `None` if it is not such a list.
 fn add_points(points: &Json, today: NaiveDate, draft: &mut RowDraft) -> Option<()> {
     for point in points.as_array()? {
         let point = point.as_object()?;
@@ -153,7 +153,7 @@ pub(super) struct JsonRows<R> {
     checks: ValueChecks,
     today: NaiveDate,
     seen: SeenKeys,
-    /// Whether a line must tell what its person objects to.
+    /// Whether a line must contain opt-outs.
     needs_opt_outs: bool,
 }
 
@@ -207,7 +207,7 @@ impl<R: Read> JsonRows<R> {
                 Json::String(text) if field.check.is_some() => draft.value(field, field.name, text),
                 Json::Null => {}
                 _ if field.check.is_some() => draft.invalid_value(field.name, Reason::WrongType),
-                // What Zweck tells of its own record.
+                // Fields that Zweck computes.
                 _ => {}
             }
         }
@@ -226,7 +226,7 @@ impl<R: Read> JsonRows<R> {
                     draft.add_opt_out(RowOptOut { channel, purpose: text_of("purpose"), at });
                 }
             }
-            // It says a no in a way that cannot be read.
+            // An opt-out that cannot be read.
             Some(_) => {
                 draft.invalid_value(OPT_OUTS, Reason::WrongType);
                 draft.add_opt_out(RowOptOut { channel: None, purpose: None, at: None });
@@ -247,7 +247,7 @@ impl<R: Read> JsonRows<R> {
     }
 }
 
-/// Whether a line that is no JSON may say a no: it begins the list of them and does not end it at once.
+/// Whether a line of invalid JSON may contain an opt-out: it has a list of them that is not empty.
 fn may_opt_out(line: &[u8]) -> bool {
     let text = String::from_utf8_lossy(line);
     let Some((_, list)) = text.split_once(OPT_OUTS) else { return false };
@@ -255,7 +255,7 @@ fn may_opt_out(line: &[u8]) -> bool {
     !list.starts_with("\":[]")
 }
 
-/// A line that cannot be read, and may opt out.
+/// A line that cannot be read and may opt out.
 fn unreadable_line(line: u64, reason: Reason, may_opt_out: bool) -> CheckedRow {
     let mut checked = CheckedRow::unreadable(line, reason);
     checked.problems.iter_mut().for_each(|problem| problem.no_not_taken = may_opt_out);

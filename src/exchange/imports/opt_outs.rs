@@ -126,7 +126,7 @@ pub(super) async fn lock<'r>(
     Ok(())
 }
 
-/// Declares what the rows opt out of, and tells whether anything of it is new.
+/// Declares the opt-outs of the rows; returns whether anything is new.
 pub(super) async fn declare<'r>(
     tx: &mut Transaction,
     recorder: &ObjectionRecorder,

@@ -107,7 +107,7 @@ impl Default for ReadOptions {
 /// The text of `bytes`.
 ///
 /// # Errors
-/// Where they are no UTF-8, should they be.
+/// If they should be UTF-8 and are not.
 pub(super) fn decode(encoding: Encoding, bytes: &[u8]) -> Result<Cow<'_, str>, Reason> {
     match encoding {
         Encoding::Utf8 => std::str::from_utf8(bytes).map(Into::into).map_err(|_| Reason::InvalidUtf8),

@@ -13,7 +13,7 @@ use crate::registry::ValidationError;
 pub enum Reason {
     /// A field of the row is not UTF-8.
     InvalidUtf8,
-    /// A quote is not closed, or something follows a closing quote: what belongs to which row cannot be told.
+    /// A quote is not closed, or something follows a closing quote, so that rows cannot be separated.
     BrokenQuotes,
     /// The row has more or fewer fields than the header.
     WrongColumnCount,
@@ -73,13 +73,13 @@ pub enum Reason {
     InvalidTime,
     /// A time that is not over yet.
     FutureTime,
-    /// A word for a status that says neither yes nor no for sure; it holds back each yes of the person to the purpose.
+    /// An ambiguous status word; it holds back each consent of the person to the purpose.
     UnknownStatus,
-    /// Another line of the file says no, or may say it, of the same person and purpose, and could not be taken.
+    /// Another line of the file is or may be an opt-out of the same person and purpose, and could not be recorded.
     HeldBack,
-    /// Mail did not get there: a fault of delivery, and no word of the person.
+    /// A bounce: a delivery failure, not a declaration of the person.
     Undeliverable,
-    /// The line says no, in a file that is read for mail that did not get there.
+    /// An opt-out in a file of undeliverable addresses.
     SaysNo,
     /// A street without a postal code or city.
     InvalidAddress,
@@ -186,8 +186,8 @@ impl Reason {
 }
 
 impl From<ValidationError> for Reason {
-    fn from(fault: ValidationError) -> Self {
-        match fault {
+    fn from(error: ValidationError) -> Self {
+        match error {
             ValidationError::TooLong => Reason::TooLong,
             ValidationError::ControlCharacter => Reason::ControlCharacter,
             ValidationError::InvalidEmail => Reason::InvalidEmail,
@@ -212,7 +212,7 @@ pub struct Problem {
     pub column: Option<String>,
     /// What is wrong.
     pub reason: Reason,
-    /// Whether the row says no, or may say it, and that could not be taken.
+    /// Whether the row is or may be an opt-out that could not be recorded.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_not_taken: bool,
 }
@@ -223,7 +223,7 @@ impl Problem {
         Self { line, last_line: None, column, reason, no_not_taken: false }
     }
 
-    /// The same of a row that says no, or may say it, which could not be taken.
+    /// Marks the problem of a row that is or may be an opt-out that could not be recorded.
     pub(super) fn not_taken(self) -> Self {
         Self { no_not_taken: true, ..self }
     }
@@ -260,9 +260,9 @@ pub struct ContactReport {
     pub unchanged: u64,
     /// Rows refused.
     pub rejected: u64,
-    /// Rows that opt out of advertising, whatever became of the rest of them.
+    /// Rows that opt out of advertising, even if they were rejected otherwise.
     pub opted_out: u64,
-    /// Rows that opt out, or may, where that could not be taken.
+    /// Rows that opt out, or may, where that could not be recorded.
     pub noes_not_taken: u64,
     /// Number of reported problems.
     #[serde(rename = "problemCount")]

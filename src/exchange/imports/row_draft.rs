@@ -36,7 +36,7 @@ pub(super) struct Row {
     pub external_id: String,
     /// The values that are not empty.
     pub values: contacts::Values,
-    /// Further contact points, each with the time it was made where the file tells.
+    /// Further contact points, each with its creation time if the file has it.
     pub points: Vec<(NewContactPoint, Option<DateTime<Utc>>)>,
     /// Additional data of a Zweck export.
     pub native: Option<NativeExtras>,
@@ -53,7 +53,7 @@ pub(super) struct RowOptOut {
     pub channel: Option<Channel>,
     /// Code of the purpose or group, where an export of Zweck names it; all advertising otherwise.
     pub purpose: Option<String>,
-    /// When the person said so, where an export of Zweck tells it.
+    /// When the person opted out, if a Zweck export says so.
     pub at: Option<DateTime<Utc>>,
 }
 
@@ -97,7 +97,7 @@ pub(super) struct NativeExtras {
     pub sources: Vec<NativeSource>,
 }
 
-/// A source as an export of Zweck tells it.
+/// A source in a Zweck export.
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct NativeSource {
@@ -129,7 +129,7 @@ impl CheckedRow {
         Self::unreadable_up_to(line, None, reason)
     }
 
-    /// Rows that cannot be told apart, up to the line `last_line`.
+    /// Rows that cannot be separated, up to the line `last_line`.
     pub fn unreadable_up_to(line: u64, last_line: Option<u64>, reason: Reason) -> Self {
         let problem = Problem { last_line, ..Problem::new(line, None, reason) };
         Self { problems: vec![problem], ..Self::default() }
@@ -380,7 +380,7 @@ impl RowDraft {
     /// A row without an id cannot come in.
     pub fn without_id(mut self, column: &str, reason: Reason) -> CheckedRow {
         self.reject(Some(column), reason);
-        // Known by no id, and by its addresses all the same.
+        // Without an id it can still be matched by its addresses.
         let (values, points, opt_outs) = (self.values, self.points, self.opt_outs);
         let opts_out = !opt_outs.is_empty();
         let rejected_row = Row {

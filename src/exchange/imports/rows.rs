@@ -1,4 +1,4 @@
-//! The rows of a file, whatever its format. Room: exchange/imports.
+//! The rows of a file in any format. Room: exchange/imports.
 
 use std::io::{self, Read};
 
@@ -12,7 +12,7 @@ use super::{
 use crate::exchange::imports::{native, options::Format};
 use crate::{app::App, base::error::Error, domain::suppressions};
 
-/// The rows of a file, whatever its format.
+/// The rows of a file in any format.
 pub(super) enum Rows<R> {
     Csv(Box<csv::CsvRows<R>>),
     VCard(vcard::CardRows<R>),

@@ -104,7 +104,7 @@ impl<R: Read> CardRows<R> {
 /// Most lines of a card that say something.
 const MAX_ENTRIES: usize = 2_000;
 
-/// Stands for the id of a card that has none, whatever ends its lines.
+/// A digest that replaces the id of a card without one, independent of line endings.
 fn digest_of(text: &str) -> String {
     digest(text.lines().map(|line| (b"line".as_slice(), line.trim_end().as_bytes())))
 }
@@ -176,7 +176,7 @@ fn fill_draft(draft: &mut RowDraft, card: &VCard) -> Option<String> {
             continue;
         }
         if let Some(VCardValue::Binary(_)) = entry.values.first().filter(|_| is_text(property)) {
-            // What was encoded is no text of the character set it names.
+            // The decoded bytes are not valid text in the stated character set.
             draft.invalid_value(property.as_str(), Reason::InvalidUtf8);
             continue;
         }
@@ -215,7 +215,7 @@ fn fill_draft(draft: &mut RowDraft, card: &VCard) -> Option<String> {
         }
     }
     if let (false, Some(full)) = (names, full) {
-        // Where it is divided cannot be told.
+        // It is unknown where to split it.
         draft.set("familyName", "FN", &full);
     }
     add_contact_values(draft, emails, ContactPointKind::Email, "email", "EMAIL");
@@ -250,7 +250,7 @@ fn part(entry: &VCardEntry, index: usize) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// The names of the person; whether there are any. Prefixes and suffixes are no part of the name that is kept.
+/// Sets the names of the person; returns whether there are any. Prefixes and suffixes are dropped.
 fn name(draft: &mut RowDraft, entry: &VCardEntry) -> bool {
     let given = [part(entry, 1), part(entry, 2).map(|further| further.replace(", ", " "))];
     let given: Vec<String> = given.into_iter().flatten().collect();
@@ -300,7 +300,7 @@ fn ranked<'a>(labels: &Labels<'_>, entry: &'a VCardEntry) -> Ranked<'a> {
             _ => {}
         }
     }
-    // What says nothing.
+    // Types without information.
     uses.retain(|usage| {
         !["internet", "voice", "postal", "parcel", "msg", "text", "video"].contains(&usage.as_str())
     });

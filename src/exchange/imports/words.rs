@@ -20,7 +20,7 @@ pub(super) enum Word {
     Unknown,
 }
 
-/// Only what cannot be meant otherwise.
+/// Unambiguous words only.
 const YES: &[&str] = &[
     "granted",
     "consented",
@@ -86,7 +86,7 @@ const REFUSED: &[&str] = &[
 ];
 const UNDELIVERABLE: &[&str] =
     &["bounced", "bounce", "hardbounce", "hardbounced", "undeliverable", "unzustellbar", "nichtzustellbar"];
-/// What means yes or no where the column asks; nowhere else.
+/// Words that mean yes or no only as answers to the question in a header.
 const TRUE: &[&str] = &["true", "yes", "1", "ja", "wahr"];
 const FALSE: &[&str] = &["false", "no", "0", "nein", "falsch"];
 
@@ -103,13 +103,13 @@ pub(super) fn status(cell: &str) -> Word {
     }
 }
 
-/// Whether a cell holds a word of a status that is hardly met elsewhere.
+/// Whether a cell contains a word that is specific to a status.
 pub(super) fn is_status_word(cell: &str) -> bool {
     let word = normalize(cell);
     [YES, NO, REFUSED, UNDELIVERABLE].iter().any(|words| words.contains(&word.as_str()))
 }
 
-/// Whether a cell of opt-outs, which is not empty, opts out. Whatever is not surely otherwise does: a date, a tick, a
+/// Whether a non-empty cell of an opt-out column opts out. Anything that is not clearly a no does: a date, a tick, a
 /// reason.
 pub(super) fn opts_out(cell: &str) -> bool {
     let word = normalize(cell);
@@ -123,16 +123,16 @@ pub(super) fn opts_out(cell: &str) -> bool {
         )
 }
 
-/// Words of a no, or of a yes, beside those of a status.
+/// Words for no and yes beside those of a status.
 const OFF: &[&str] = &["n", "off", "aus", "never", "nie", "disabled", "deaktiviert", "inactive", "inaktiv"];
 const ON: &[&str] =
     &["y", "j", "x", "on", "an", "ok", "active", "aktiv", "enabled", "aktiviert", "allow", "allowed"];
 
-/// How a no begins that is more than a word.
+/// Prefixes of negations of more than one word.
 const NEGATED: &[&str] =
     &["nicht", "kein", "notsub", "notopt", "notgr", "notcon", "notall", "notacc", "notagr", "notwant"];
 
-/// Whether a cell of a column that asks for a yes holds a no.
+/// Whether a cell of a consent column contains a no.
 pub(super) fn says_no(cell: &str) -> bool {
     let word = normalize(cell);
     matches!(status(cell), Word::No { .. })
@@ -153,7 +153,7 @@ pub(super) fn lacks_yes(cell: &str) -> bool {
     says_no(cell) || !yes
 }
 
-/// Whether a cell of an unmapped column beside a yes says no. Zero is one only where the head asks for an answer.
+/// Whether a cell of an unmapped column contains an opt-out. Zero counts only if the header asks a question.
 pub(super) fn says_no_under(header_name: &str, cell: &str) -> bool {
     if cell.is_empty() {
         return false;
@@ -252,7 +252,7 @@ mod tests {
         for yes in ["yes", "1", "J", "x", "subscribed", "2026-01-01", "\u{2713}"] {
             assert!(!says_no(yes) && !lacks_yes(yes), "{yes}");
         }
-        // What nobody knows stops no import, and is no yes.
+        // An unknown word does not stop an import, and is not a yes.
         assert!(!says_no("pending") && lacks_yes("pending"));
         for (header_name, cell, no) in [
             ("DNC", "x", true),

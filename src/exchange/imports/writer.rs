@@ -45,7 +45,7 @@ pub(super) struct BatchResult {
     /// Rows that opt out of advertising, and lines of those of nobody who is known.
     pub opted_out: u64,
     pub lost: Vec<u64>,
-    /// Why no contact came in, where opt-outs are taken all the same.
+    /// Why no contacts were imported, if only opt-outs were recorded.
     pub unwritten: Option<Error>,
 }
 
@@ -61,14 +61,21 @@ pub(super) async fn write(
         return Ok(BatchResult::default());
     }
     let opting_out = rows.iter().chain(&rejected).filter(|row| !row.opt_outs.is_empty()).count();
-    let lost = opt_outs::lost(&app.db.reader, &app.reader, import, rejected.iter().collect()).await?;
+    let lost =
+        opt_outs::lost(&app.db.reader, &app.identity_reader, import, rejected.iter().collect()).await?;
     let opted_out = count(opting_out - lost.len());
     if import.dry_run {
         let mut sorted = sort_rows(&app.db.reader, import, &rows).await?;
         let installation_keys = audit::existing_installation_keys(app).await?;
         let policy = app.policy.current();
-        reject_suppressed(&app.db.reader, (installation_keys, &app.reader), &policy, import, &mut sorted)
-            .await?;
+        reject_suppressed(
+            &app.db.reader,
+            (installation_keys, &app.identity_reader),
+            &policy,
+            import,
+            &mut sorted,
+        )
+        .await?;
         let (imported, refused) = (count(sorted.missing.len()), sorted.refused);
         return Ok(BatchResult { imported, refused, opted_out, lost, unwritten: None });
     }
@@ -85,7 +92,7 @@ pub(super) async fn write(
             result => return Ok(BatchResult { opted_out, lost, ..result? }),
         }
     }
-    // Who says no is believed, also where nothing else can be written.
+    // Opt-outs are recorded even if nothing else can be written.
     if let Some(recorder) = &recorder {
         audit::with_deferred_entries(|timing| {
             record_opt_outs(app, import, (&rows, &rejected), recorder, timing)
@@ -93,7 +100,8 @@ pub(super) async fn write(
         .await?;
     }
     let lost =
-        opt_outs::lost(&app.db.reader, &app.reader, import, rows.iter().chain(&rejected).collect()).await?;
+        opt_outs::lost(&app.db.reader, &app.identity_reader, import, rows.iter().chain(&rejected).collect())
+            .await?;
     Ok(BatchResult { opted_out: count(opting_out - lost.len()), lost, unwritten, ..BatchResult::default() })
 }
 
@@ -107,7 +115,7 @@ async fn insert(
     let mut tx = audit::begin(app, author).await?;
     // Before the first statistics of the import a kept plan would go on scanning.
     tx.use_custom_plans(true).await?;
-    // Before anything is looked up: whoever declares something about one of these addresses comes before or after.
+    // Locks before any lookup, to serialise with declarations about the same addresses.
     let locks = identity_locks(app, rows.iter().chain(rejected))?;
     match recorder {
         // A file that says no declares something about its addresses, and about those of whom it means.
@@ -133,7 +141,7 @@ async fn insert(
         let rows = rows.collect::<Result<_, _>>()?;
         operations::insert_contacts(&mut tx, rows, CreationLog::Import).await?;
     }
-    // Those too that were there already or cannot come in: who says no is believed.
+    // Includes rows that exist already or are rejected: every opt-out counts.
     let objected = match recorder {
         Some(recorder) => {
             opt_outs::declare(&mut tx, recorder, &policy, import, rows.iter().chain(rejected)).await?
@@ -169,7 +177,8 @@ async fn record_opt_outs(
 
 /// What is locked of the addresses of rows.
 fn identity_locks<'r>(app: &App, rows: impl Iterator<Item = &'r Row>) -> Result<Vec<u64>, Error> {
-    let reached: Vec<&NewAddresses> = rows.map(|row| row.addresses(&app.reader)).collect::<Result<_, _>>()?;
+    let reached: Vec<&NewAddresses> =
+        rows.map(|row| row.addresses(&app.identity_reader)).collect::<Result<_, _>>()?;
     Ok(reached.into_iter().flat_map(NewAddresses::locks).collect())
 }
 
@@ -314,7 +323,7 @@ fn source_ids<'a>(import: &'a ContactImport, row: &'a Row) -> Vec<(&'a str, &'a 
     }
 }
 
-/// Where the values come from: as an export of Zweck tells it, else from this import.
+/// The sources of the values: those in a Zweck export, otherwise this import.
 fn sources_of(
     tx: &Transaction,
     import: &ContactImport,

@@ -136,7 +136,7 @@ async fn blocked(request: &PageRequest, policy: &Policy, contact: Uuid) -> Resul
     let suppressions = suppressions::declared_for_contact(
         &request.app.db.reader,
         installation_keys,
-        &request.app.reader,
+        &request.app.identity_reader,
         contact,
     )
     .await?;

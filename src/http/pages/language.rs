@@ -21,7 +21,7 @@ pub(super) struct Texts {
 
 impl Texts {
     /// The texts in language `code`, if it is supported.
-    pub(super) fn of(code: &str) -> Option<Self> {
+    pub(super) fn for_language(code: &str) -> Option<Self> {
         LANGUAGES.into_iter().find(|supported| *supported == code).map(|language| Self { language })
     }
 
@@ -32,12 +32,12 @@ impl Texts {
         for range in values.flat_map(|value| value.split(',')).take(50) {
             let (tag, weight) = weighed(range);
             let primary = tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
-            let Some(texts) = Self::of(&primary) else { continue };
+            let Some(texts) = Self::for_language(&primary) else { continue };
             if weight > 0 && best.is_none_or(|(most, _)| weight > most) {
                 best = Some((weight, texts));
             }
         }
-        let fallback = || Self::of(otherwise).unwrap_or(Self { language: "de" });
+        let fallback = || Self::for_language(otherwise).unwrap_or(Self { language: "de" });
         best.map_or_else(fallback, |(_, texts)| texts)
     }
 

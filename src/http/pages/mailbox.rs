@@ -88,13 +88,13 @@ async fn load_choices(
     mailbox: &SharedMailbox,
 ) -> Result<(Vec<Choice>, Vec<Group>), Error> {
     let (app, policy) = (&request.app, request.app.policy.current());
-    let address = Address::email(&app.reader, &mailbox.key)?;
+    let address = Address::email(&app.identity_reader, &mailbox.key)?;
     let reached = address.addresses();
     let installation_keys = audit::installation_keys(app).await?;
     let suppressions = suppressions::find(
         &app.db.reader,
         Some(installation_keys),
-        &app.reader,
+        &app.identity_reader,
         std::slice::from_ref(reached),
     )
     .await?;

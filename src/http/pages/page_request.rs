@@ -71,7 +71,7 @@ impl PageRequest {
             let mut pairs = form_urlencoded::parse(query.as_bytes());
             pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
         };
-        let chosen = parameter("lang").and_then(|code| Texts::of(&code));
+        let chosen = parameter("lang").and_then(|code| Texts::for_language(&code));
         let texts = chosen.unwrap_or_else(|| Texts::negotiate(request.headers(), &state.app.pages.language));
         Self {
             app: state.app.clone(),

@@ -97,7 +97,7 @@ async fn is_own(request: &PageRequest, contact: Uuid, mailbox: &link_tokens::Mai
     keys.extend(email.as_deref().map(fold::email_key));
     let recomputed = match mailbox {
         // The key in the link may come from another identity reader.
-        link_tokens::Mailbox::Key(key) => Some(app.reader.email_key(key)),
+        link_tokens::Mailbox::Key(key) => Some(app.identity_reader.email_key(key)),
         link_tokens::Mailbox::Digest(_) => None,
     };
     for key in keys {

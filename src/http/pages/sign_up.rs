@@ -151,7 +151,7 @@ pub(super) async fn take(request: &PageRequest, code: &str, filled: &Form) -> Re
     let policy = request.app.policy.current();
     let Some(form) = policy.form(code) else { return Ok(request.not_found()) };
     // The language of the texts that the person read.
-    let texts = filled.get("language").and_then(Texts::of).unwrap_or(request.texts);
+    let texts = filled.get("language").and_then(Texts::for_language).unwrap_or(request.texts);
     let choices = purpose_choices(&policy, form, texts, Some(filled));
     let mut errors = Vec::new();
     let mut error = |field, text| errors.push(FieldError { field, text });
@@ -166,7 +166,7 @@ pub(super) async fn take(request: &PageRequest, code: &str, filled: &Form) -> Re
         error("email", text.clone());
     }
     let mut parse_name = |field: &'static str| {
-        let typed = filled.get(field).filter(|_| form.fields.iter().any(|asked| asked == field));
+        let typed = filled.get(field).filter(|_| form.fields.iter().any(|requested| requested == field));
         Validator::Line.check(typed.unwrap_or_default(), request.app.now().date_naive()).unwrap_or_else(
             |_| {
                 error(field, texts.say("page-fault-name"));

@@ -92,9 +92,9 @@ fn since(purpose: &PurposeDef, person: &Person, now: DateTime<Utc>) -> Option<Da
     match purpose.grounds {
         Grounds::Consent => {
             let consents = person.consents.iter().flat_map(|consents| &consents.nodes);
-            let given = consents
+            let granted = consents
                 .filter(|consent| is_meant(&consent.purpose) && consent.status.as_deref() == Some("GRANTED"));
-            given.filter_map(|consent| consent.granted_at.or(consent.declared_at)).min()
+            granted.filter_map(|consent| consent.granted_at.or(consent.declared_at)).min()
         }
         Grounds::Recorded => {
             let grounds = person.grounds.iter().flatten().filter(|ground| is_meant(&ground.purpose));

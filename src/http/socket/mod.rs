@@ -53,19 +53,19 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
     let id = RequestId::from_request(&request);
     let format = Format::negotiate(request.headers()).unwrap_or_default();
     let (mut head, _) = request.into_parts();
-    let refuse = |status: StatusCode, code: Code, message: &str| {
+    let reject = |status: StatusCode, code: Code, message: &str| {
         tracing::info!(target: "zweck::security", request_id = id.as_str(), code = code.as_str(), "a WebSocket was refused");
         response::error_response(format, status, &Error::new(code, message), &id)
     };
     if !is_allowed_origin(&head.headers, &head.uri, &shared.sockets.limits.origins) {
-        return refuse(
+        return reject(
             StatusCode::FORBIDDEN,
             Code::Forbidden,
             "connections from this origin are not allowed",
         );
     }
     let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut head, &shared).await else {
-        return refuse(
+        return reject(
             StatusCode::BAD_REQUEST,
             Code::BadUserInput,
             "this is not a valid WebSocket handshake",
@@ -74,17 +74,17 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
     let upgrade = upgrade.protocols([PROTOCOL]);
     if upgrade.selected_protocol().is_none() {
         let message = "the sub-protocol is graphql-transport-ws";
-        return refuse(StatusCode::BAD_REQUEST, Code::BadUserInput, message);
+        return reject(StatusCode::BAD_REQUEST, Code::BadUserInput, message);
     }
     // The library negotiates again, and would speak the legacy protocol to a client that lists it first.
     head.headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
     let Ok(protocol) = GraphQLProtocol::from_request_parts(&mut head, &()).await else {
         let message = "the sub-protocol is not known";
-        return refuse(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, message);
+        return reject(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, message);
     };
     let Ok(permit) = shared.sockets.all.clone().try_acquire_owned() else {
         let message = "there are too many WebSockets";
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, Code::RateLimited, message);
+        return reject(StatusCode::SERVICE_UNAVAILABLE, Code::RateLimited, message);
     };
     let bytes = shared.sockets.limits.message_bytes;
     upgrade.max_message_size(bytes).max_frame_size(bytes).on_upgrade(move |socket| async move {

@@ -68,19 +68,19 @@ struct FileStamp {
 
 impl FileStamp {
     #[cfg(unix)]
-    fn of(found: &fs::Metadata) -> Self {
+    fn new(metadata: &fs::Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
         // The change time, because a copy may reset the modification time.
-        let seconds = Duration::from_secs(u64::try_from(found.ctime()).unwrap_or_default());
-        let rest = Duration::from_nanos(u64::try_from(found.ctime_nsec()).unwrap_or_default());
+        let seconds = Duration::from_secs(u64::try_from(metadata.ctime()).unwrap_or_default());
+        let rest = Duration::from_nanos(u64::try_from(metadata.ctime_nsec()).unwrap_or_default());
         let changed = std::time::UNIX_EPOCH + seconds + rest;
-        Self { number: (found.dev(), found.ino()), changed, size: found.len() }
+        Self { number: (metadata.dev(), metadata.ino()), changed, size: metadata.len() }
     }
 
     #[cfg(not(unix))]
-    fn of(found: &fs::Metadata) -> Self {
-        let changed = found.modified().unwrap_or(std::time::UNIX_EPOCH);
-        Self { number: (0, 0), changed, size: found.len() }
+    fn new(metadata: &fs::Metadata) -> Self {
+        let changed = metadata.modified().unwrap_or(std::time::UNIX_EPOCH);
+        Self { number: (0, 0), changed, size: metadata.len() }
     }
 
     fn is_old(&self) -> bool {
@@ -96,7 +96,7 @@ impl FileStamp {
 fn file_stamps(directory: &Path) -> BTreeMap<PathBuf, FileStamp> {
     let mut stamps = BTreeMap::new();
     for_each_file(directory, &mut |path, found| {
-        stamps.insert(path, FileStamp::of(found));
+        stamps.insert(path, FileStamp::new(found));
     });
     stamps
 }

@@ -40,7 +40,7 @@ impl Columns {
         let explicit = mapped.clone();
         let is_taken =
             |index: usize| ignored.contains(&index) || explicit.iter().any(|(_, taken, _)| *taken == index);
-        // What a no is read of is named: a head alone may ask for either.
+        // The opt-out column must be mapped: its header alone is ambiguous.
         let by_name = FIELDS.into_iter().filter(|field| *field != OPT_OUT);
         for field in by_name.filter(|_| import.read_options.header) {
             if mapped.iter().any(|(known, ..)| *known == field) {
@@ -76,7 +76,7 @@ impl Columns {
                 }
             }
         }
-        // A yes under such a head is a no, by whatever field it is mapped.
+        // A yes under such a header is an opt-out, whichever field it is mapped to.
         for (field, _, header_name) in mapped.iter_mut().filter(|_| import.read_options.header) {
             if *field == "status" && is_opt_out_header(header_name) {
                 *field = OPT_OUT;
@@ -101,7 +101,7 @@ impl Columns {
         found.map(|(_, index, header_name)| (*index, header_name.as_str()))
     }
 
-    /// Heads of columns that hold nothing which is imported, where the row has something there.
+    /// Headers of columns that are not imported but filled in this row.
     pub fn left_out<'a, R: Read>(&'a self, table: &'a Table<R>) -> impl Iterator<Item = &'a str> {
         self.unmapped
             .iter()
@@ -109,7 +109,7 @@ impl Columns {
             .map(|(_, header_name, _)| header_name.as_str())
     }
 
-    /// The head of a column that is neither mapped nor ignored and says no in this row.
+    /// The header of a column that is neither mapped nor ignored and contains an opt-out in this row.
     pub fn header_saying_no<R: Read>(&self, table: &Table<R>) -> Option<&str> {
         let mut unmapped = self.unmapped.iter().filter(|(.., ignored)| !ignored);
         // What cannot be read may be one.
@@ -120,7 +120,7 @@ impl Columns {
         no.map(|(_, header_name, _)| header_name.as_str())
     }
 
-    /// Looks whether the row has something in a column that is not mapped which looks like a status or a time.
+    /// Checks whether an unmapped column contains something that looks like a status or a time in this row.
     ///
     /// # Errors
     /// `BAD_USER_INPUT` naming the column.
@@ -138,7 +138,7 @@ impl Columns {
     }
 }
 
-/// What is not read must not make a consent wider than it is.
+/// The error for a column that must not be ignored silently, because it may restrict a consent.
 fn unread_column(header_name: &str, reason: &str, field: &str) -> Error {
     Error::bad_input(format!(
         "column `{header_name}` {reason} and is not read: say what it holds by --map {field}={header_name} (or another field), or that it does not count by --ignore {header_name}"

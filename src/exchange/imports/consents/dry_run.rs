@@ -29,7 +29,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         let by = (self.rules.now(), self.import.actor.as_str());
         let mut existing = ExistingConsents::read(
             reader,
-            (installation_keys, &self.app.reader),
+            (installation_keys, &self.app.identity_reader),
             &contact_ids(&matches),
             false,
             by,
@@ -57,10 +57,10 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         let mut outcomes = self.decide(&mut existing, (&matches, &used), lines, &new_id)?;
         let ending: Vec<&PersonRef> =
             lines.iter().filter(|line| line.is_no()).flat_map(|line| &line.persons).collect();
-        let identities = PersonIdentities::read(reader, &self.app.reader, &matches, &ending).await?;
+        let identities = PersonIdentities::read(reader, &self.app.identity_reader, &matches, &ending).await?;
         for (line, outcome) in lines.iter().zip(&mut outcomes).filter(|(line, _)| line.is_no()) {
             let (policy, now) = (self.rules.policy.as_ref(), self.rules.now());
-            let by = SuppressionContext { policy, installation_keys, reader: &self.app.reader, now };
+            let by = SuppressionContext { policy, installation_keys, reader: &self.app.identity_reader, now };
             let ended = matches!(outcome, RowOutcome::Done(BulkOutcome::Applied));
             let is_listed = suppression_entries::is_new_in_trial(
                 reader,

@@ -80,15 +80,15 @@ impl Line {
 pub(super) enum ParsedLine {
     Grant(Line),
     End(Line),
-    /// It says no, or may say it, and cannot be taken: no yes of these persons to these purposes, or to any, is taken
-    /// either.
+    /// An opt-out, or a possible one, that cannot be recorded. Consents of these persons to these purposes, or to any,
+    /// are held back.
     UnclearLine {
         persons: Vec<PersonRef>,
         purposes: Option<Vec<String>>,
     },
     /// Neither.
     Invalid,
-    /// Neither, and nothing is wrong: a column of opt-outs that says none.
+    /// Neither, without a problem: an empty opt-out column.
     Empty,
 }
 
@@ -117,7 +117,7 @@ impl Rules {
         let texts = texts.into_iter().map(|text| ((text.purpose_code, text.language, text.version), text.id));
         Ok(Self {
             policy: app.policy.current(),
-            reader: app.reader,
+            reader: app.identity_reader,
             texts: texts.collect(),
             now: app.now(),
             source: import.source.clone(),
@@ -134,8 +134,8 @@ struct LineDraft<'a, R> {
     problems: Vec<Problem>,
 }
 
-/// What the line that begins at `line` says, and what is wrong with it. Who says no is believed whatever else is wrong:
-/// what is not known of it is taken as widely as it can be meant.
+/// Parses the line that begins at `line`, and returns its problems. An opt-out counts whatever else is wrong:
+/// unreadable parts are interpreted as widely as possible.
 pub(super) fn read<R: Read>(
     table: &Table<R>,
     columns: &Columns,

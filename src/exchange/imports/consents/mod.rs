@@ -90,9 +90,8 @@ struct ImportRun<'a, T> {
     statistics: Statistics,
 }
 
-/// Imports consents, withdrawals and refusals. Problems are told as they are found: first those of lines that say no,
-/// or may say it, and cannot be taken; then those of the other lines, then those of consents; each in the order of the
-/// file.
+/// Imports consents, withdrawals and refusals. Problems are reported as they are found: first possible opt-outs that
+/// cannot be recorded, then other lines, then consents; each in the order of the file.
 ///
 /// Batches are written in transactions of their own; the same import again goes on after an interruption, and changes
 /// nothing when it is done.
@@ -109,7 +108,7 @@ pub async fn consents<R: Read + Send>(
     import.check()?;
     let (rules, recorder) = (Rules::load(app, import).await?, ObjectionRecorder::new(app, &import.actor)?);
     let report = ConsentReport { dry_run: import.dry_run, ..ConsentReport::default() };
-    let (best, ended, held, told, listed) = Default::default();
+    let (latest_grants, trial_ends, held_back, reported_lines, trial_suppressions) = Default::default();
     let statistics = Statistics::new();
     let mut run = ImportRun {
         app,
@@ -118,11 +117,11 @@ pub async fn consents<R: Read + Send>(
         recorder,
         on_problem,
         report,
-        latest_grants: best,
-        trial_ends: ended,
-        held_back: held,
-        reported_lines: told,
-        trial_suppressions: listed,
+        latest_grants,
+        trial_ends,
+        held_back,
+        reported_lines,
+        trial_suppressions,
         statistics,
     };
     let file = || open().map_err(|_| Error::bad_input("the file cannot be opened"));
@@ -265,7 +264,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         let installation_keys = audit::existing_installation_keys(self.app).await?;
         let existing = ExistingConsents::read(
             reader,
-            (installation_keys, &self.app.reader),
+            (installation_keys, &self.app.identity_reader),
             &contact_ids(&matches),
             false,
             (self.rules.now(), &self.import.actor),

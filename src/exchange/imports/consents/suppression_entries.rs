@@ -92,7 +92,7 @@ pub(super) async fn notify_recipients(
     Ok(())
 }
 
-/// Whether [`suppress`] would tell that it is new, after all that earlier lines of a trial would have put on the list.
+/// Whether [`suppress`] would report something new, after what earlier lines of a dry run would have added to the list.
 pub(super) async fn is_new_in_trial<C: ConnectionTrait>(
     connection: &C,
     context: SuppressionContext<'_>,

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// What says nothing without a street.
+/// Fields that only count together with a street.
 const BESIDE_A_STREET: [&str; 3] = ["city", "country", "familyName"];
 
 /// The columns of a file, by what they hold.
@@ -47,13 +47,13 @@ impl Columns {
             fields.push((field, table.find(column)?, column.clone()));
         }
         let preset = import.preset.as_deref().map(find_preset).transpose()?;
-        let at = |name: &str| {
+        let index_of = |name: &str| {
             let found = header_names.iter().position(|header_name| {
                 import.read_options.header && normalize(header_name) == normalize(name)
             });
             found.filter(|index| !ignored.contains(index))
         };
-        let of_field = |field: &'static str| -> &[&'static str] {
+        let preset_columns = |field: &'static str| -> &[&'static str] {
             match (preset, field) {
                 (Some(preset), "email") => preset.email,
                 (Some(preset), "phone") => preset.phone,
@@ -65,15 +65,15 @@ impl Columns {
             if fields.iter().any(|(known, ..)| *known == field) {
                 continue;
             }
-            let own = [field];
-            let declared = ["declaredAt"];
-            let called: &[&str] = match (preset.is_some(), field) {
-                (true, _) => of_field(field),
-                (false, "at") if at("at").is_none() => &declared,
-                (false, _) => &own,
+            let field_name = [field];
+            let declared_at = ["declaredAt"];
+            let names: &[&str] = match (preset.is_some(), field) {
+                (true, _) => preset_columns(field),
+                (false, "at") if index_of("at").is_none() => &declared_at,
+                (false, _) => &field_name,
             };
             // Two names of a preset may be the same head.
-            let found: BTreeSet<usize> = called.iter().filter_map(|name| at(name)).collect();
+            let found: BTreeSet<usize> = names.iter().filter_map(|name| index_of(name)).collect();
             let found =
                 found.into_iter().filter_map(|index| Some((field, index, header_names.get(index)?.clone())));
             fields.extend(found);
@@ -83,20 +83,20 @@ impl Columns {
         }
         let mut columns = Self { fields, conditions: Vec::new(), others: Vec::new(), unmapped: Vec::new() };
         if let Some(preset) = preset {
-            columns.condition(preset, import.kind, &at)?;
+            columns.condition(preset, import.kind, &index_of)?;
         }
         columns.move_opt_outs(import);
-        let taken = |index: usize| {
+        let is_taken = |index: usize| {
             let condition = columns.conditions.iter().any(|(condition, _)| *condition == index);
             let field = columns.fields.iter().any(|(_, field, _)| *field == index);
             condition || field || columns.others.iter().any(|(other, _)| *other == index)
         };
         // Parts of a postal address count beside a street alone.
         let with_street = columns.columns("street").next().is_some();
-        let asked: Vec<&'static str> =
+        let expected: Vec<&'static str> =
             FIELDS.into_iter().filter(|field| with_street || !BESIDE_A_STREET.contains(field)).collect();
         let unmapped: Vec<(usize, String)> =
-            header_names.iter().cloned().enumerate().filter(|(index, _)| !taken(*index)).collect();
+            header_names.iter().cloned().enumerate().filter(|(index, _)| !is_taken(*index)).collect();
         for (index, header_name) in unmapped.iter().filter(|(index, _)| !ignored.contains(index)) {
             match preset {
                 Some(preset) if preset.kinds && import.kind == Listing::Undeliverable => {
@@ -105,7 +105,7 @@ impl Columns {
                 Some(preset) if preset.kinds => columns.conditions.push((*index, RowCondition::True)),
                 Some(_) => {}
                 None if import.read_options.header => {
-                    if let Some(field) = looks_like(header_name, &asked) {
+                    if let Some(field) = looks_like(header_name, &expected) {
                         let field =
                             if field == "status" && is_opt_out_header(header_name) { OPT_OUT } else { field };
                         return Err(Error::bad_input(format!(
@@ -120,7 +120,7 @@ impl Columns {
         Ok(columns)
     }
 
-    /// Columns under whose head a yes is a no say which rows object.
+    /// Turns opt-out columns into conditions for the rows that object.
     fn move_opt_outs(&mut self, import: &ObjectionImport) {
         let header = import.read_options.header;
         let is_opt_out = |(field, _, header_name): &(&'static str, usize, String)| {
@@ -180,7 +180,7 @@ impl Columns {
         matching.map(|(_, index, header_name)| (*index, header_name.as_str()))
     }
 
-    /// Heads of columns that nothing is read of, where the row has something there.
+    /// Headers of columns that are not read but filled in this row.
     pub fn left_out<'a, R: Read>(&'a self, table: &'a Table<R>) -> impl Iterator<Item = &'a str> {
         let is_read = |index: usize| {
             self.conditions.iter().any(|condition| condition.0 == index && condition.1 != RowCondition::True)

@@ -71,14 +71,14 @@ impl<R: Read> LineDraft<'_, R> {
         self.problems.push(Problem::new(self.line, Some(header_name.to_owned()), reason));
     }
 
-    /// Something is wrong by which a no is lost, unless nobody said one.
+    /// Adds a problem that loses an objection, unless the file contains none.
     fn not_taken(&mut self, header_name: &str, reason: Reason) {
         let problem = Problem::new(self.line, Some(header_name.to_owned()), reason);
         let is_objection = self.kind != Listing::Undeliverable;
         self.problems.push(if is_objection { problem.not_taken() } else { problem });
     }
 
-    /// A no in a file that is read for what is none.
+    /// Reports an objection in a file of undeliverable addresses.
     fn report_objection(&mut self, header_name: Option<String>) {
         self.problems.push(Problem::new(self.line, header_name, Reason::SaysNo).not_taken());
     }
@@ -147,7 +147,7 @@ impl<R: Read> LineDraft<'_, R> {
         ParsedLine::Objection(Line { persons, channels, at, source })
     }
 
-    /// Whether something is told by which the line names nobody.
+    /// Whether a problem is reported that explains why the line names nobody.
     fn is_reported(&self) -> bool {
         let of_address =
             |reason| matches!(reason, Reason::InvalidEmail | Reason::InvalidPhone | Reason::InvalidAddress);
@@ -170,7 +170,7 @@ impl<R: Read> LineDraft<'_, R> {
                 Some(ParsedLine::Skipped)
             }
             (_, Word::Yes) => {
-                // A yes in a file of noes: one of both is wrong.
+                // A consent in a file of objections: one of both is wrong.
                 self.not_taken(&header_name, Reason::UnexpectedValue);
                 Some(ParsedLine::NoAddress)
             }
@@ -206,7 +206,7 @@ impl<R: Read> LineDraft<'_, R> {
         is_meant.then_some(channels)
     }
 
-    /// Whether the cell says what its column asks. What cannot be read may be a no.
+    /// Whether the cell meets the condition of its column. An unreadable cell may be an objection.
     fn says(&self, index: usize, condition: RowCondition) -> bool {
         let (cell, filled) = (self.table.text(index), self.table.is_filled(index));
         match condition {
@@ -236,7 +236,7 @@ impl<R: Read> LineDraft<'_, R> {
                     Ok(None) => {}
                     Ok(Some(text)) => {
                         let cell = read(&self.reader, &text);
-                        // A star stands for whole domains, which are no person.
+                        // An asterisk stands for whole domains, which are not persons.
                         if cell.unread || text.contains('*') {
                             self.not_taken(header_name, reason);
                         }

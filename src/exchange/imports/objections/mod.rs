@@ -1,7 +1,7 @@
 //! Imports addresses that must not be advertised to, as other programs export them: objections, lists of others, and
 //! mail that did not get there. Room: exchange/imports/objections.
 //!
-//! The file is read twice: what objects and cannot be taken is told before anything is written.
+//! The file is read twice: objections that cannot be recorded are reported before anything is written.
 
 mod columns;
 mod lines;
@@ -101,7 +101,14 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
                     vec![Problem { last_line: row.last_line, ..problem }]
                 }
                 Ok(line) => {
-                    lines::read(&table, &columns, self.import, (self.app.now(), self.app.reader), line).1
+                    lines::read(
+                        &table,
+                        &columns,
+                        self.import,
+                        (self.app.now(), self.app.identity_reader),
+                        line,
+                    )
+                    .1
                 }
             };
             if problems.iter().any(|problem| problem.no_not_taken) {
@@ -123,7 +130,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
                 continue;
             };
             let (parsed, problems) =
-                lines::read(&table, &columns, self.import, (self.app.now(), self.app.reader), line);
+                lines::read(&table, &columns, self.import, (self.app.now(), self.app.identity_reader), line);
             for header_name in columns.left_out(&table) {
                 *self.report.unmapped.entry(header_name.to_owned()).or_default() += 1;
             }
@@ -201,7 +208,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         Ok(outcomes)
     }
 
-    /// Declares in the name of the person; tells whether anything is new, and whether there is a record.
+    /// Declares on behalf of the person; returns whether anything is new, and whether there is a record.
     async fn record_objection(
         &self,
         tx: &mut Transaction,
@@ -222,7 +229,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         Ok((changed, has_record))
     }
 
-    /// Blocks the addresses, which nobody declared anything about; tells the same.
+    /// Blocks the addresses without a declaration; returns the same.
     async fn block(
         &self,
         tx: &mut Transaction,
