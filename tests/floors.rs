@@ -270,7 +270,7 @@ fn the_writers_pool_has_one_door() {
     let uses = |name: &str| text(name).matches(".writer").count();
     assert_eq!((uses("audit/mod.rs"), uses("cli/mod.rs"), uses("domain/access_tokens/mod.rs")), (1, 1, 1));
     assert!(text("cli/mod.rs").contains("Migrator::get_pending_migrations(&db.writer)"));
-    assert!(text("domain/access_tokens/mod.rs").contains("note_use(app.db.writer.clone()"));
+    assert!(text("domain/access_tokens/mod.rs").contains("record_use(app.db.writer.clone()"));
     assert!(text("audit/idempotency.rs").contains("delete_expired(&app.db.writer, app.now())"));
     assert_eq!(uses("audit/idempotency.rs"), 1);
     assert!(text("audit/numbering.rs").contains("super::open(app, "));

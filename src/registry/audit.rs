@@ -34,7 +34,7 @@ pub static AUDIT_ENTRY: ObjectType = ObjectType {
             "changedFields",
             Audit,
             "changed_fields",
-            "Coordinates of the changed fields, e.g. Contact.email.",
+            "Coordinates of the changed fields, each a type and a field.",
         ),
         text("policyRevision", Audit, "policy_revision", "Revision of the policy in force."),
         text("requestId", Audit, "request_id", "Id of the request.").filterable(),
