@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     events::{self, address_of, with_projection, written_address},
-    granting::{Grant, is_for_present_address},
+    grant::{Grant, is_for_present_address},
 };
 use crate::domain::consents::loaded::new_row;
 use crate::{
@@ -357,17 +357,17 @@ impl ExistingConsents {
             ..self.event(kind, at)
         };
         let review_due_at = events::review_date_by_policy(policy, &declaration.purpose, grant.expires_at)?;
-        let granting = |event| consent_event::Model {
+        let with_grant = |event| consent_event::Model {
             proof: Some(grant.proof.clone()),
             expires_at: grant.expires_at,
             review_due_at,
             ..event
         };
         Ok(match grant.confirmed_at {
-            None => vec![granting(event_of(ConsentEventKind::Granted, grant.declared_at))],
+            None => vec![with_grant(event_of(ConsentEventKind::Granted, grant.declared_at))],
             Some(confirmed) => vec![
                 event_of(ConsentEventKind::Requested, grant.declared_at),
-                granting(event_of(ConsentEventKind::Confirmed, confirmed)),
+                with_grant(event_of(ConsentEventKind::Confirmed, confirmed)),
             ],
         })
     }

@@ -112,7 +112,7 @@ mod tests {
     }
 
     /// The number of the chosen record; `~` marks a name whose record has the mailbox as a further one.
-    fn of(given: &str, records: &[&str]) -> Option<u128> {
+    fn matching_number(given: &str, records: &[&str]) -> Option<u128> {
         let records: Vec<Record> = records
             .iter()
             .zip(1..)
@@ -128,30 +128,33 @@ mod tests {
     #[test]
     fn a_name_finds_its_own_record_and_no_other() {
         let two = ["anna kohler", "ben kohler"];
-        assert_eq!((of("anna kohler", &two), of("ben kohler", &two)), (Some(1), Some(2)));
-        assert_eq!((of("ben -", &two), of("- kohler", &two)), (Some(2), None));
-        assert_eq!(of("clara kohler", &two), None);
-        assert_eq!(of("ben kohler", &["anna kohler"]), None);
-        assert_eq!(of("anna kohler", &["anna -", "anna kohler", "anna kohler"]), Some(2));
-        assert_eq!(of("anna -", &["anna kohler", "anna bauer"]), None);
-        assert_eq!(of("anna -", &["anna kohler", "anna kohler"]), Some(1));
+        assert_eq!(
+            (matching_number("anna kohler", &two), matching_number("ben kohler", &two)),
+            (Some(1), Some(2))
+        );
+        assert_eq!((matching_number("ben -", &two), matching_number("- kohler", &two)), (Some(2), None));
+        assert_eq!(matching_number("clara kohler", &two), None);
+        assert_eq!(matching_number("ben kohler", &["anna kohler"]), None);
+        assert_eq!(matching_number("anna kohler", &["anna -", "anna kohler", "anna kohler"]), Some(2));
+        assert_eq!(matching_number("anna -", &["anna kohler", "anna bauer"]), None);
+        assert_eq!(matching_number("anna -", &["anna kohler", "anna kohler"]), Some(1));
     }
 
     #[test]
     fn who_types_no_name_is_the_one_person_of_the_mailbox_or_nobody_known() {
-        assert_eq!(of("- -", &["anna kohler"]), Some(1));
-        assert_eq!(of("- -", &["anna kohler", "anna kohler"]), Some(1));
-        assert_eq!(of("- -", &["anna kohler", "ben kohler"]), None);
-        assert_eq!(of("- -", &["anna kohler", "- -", "- -"]), Some(2));
-        assert_eq!(of("- -", &["anna kohler", "~ben kohler"]), None);
-        assert_eq!(of("- -", &[]), None);
+        assert_eq!(matching_number("- -", &["anna kohler"]), Some(1));
+        assert_eq!(matching_number("- -", &["anna kohler", "anna kohler"]), Some(1));
+        assert_eq!(matching_number("- -", &["anna kohler", "ben kohler"]), None);
+        assert_eq!(matching_number("- -", &["anna kohler", "- -", "- -"]), Some(2));
+        assert_eq!(matching_number("- -", &["anna kohler", "~ben kohler"]), None);
+        assert_eq!(matching_number("- -", &[]), None);
     }
 
     #[test]
     fn a_record_without_a_name_is_that_of_the_only_one_who_reads_there() {
-        assert_eq!(of("anna kohler", &["- -"]), Some(1));
-        assert_eq!(of("anna -", &["- kohler"]), Some(1));
-        assert_eq!(of("anna kohler", &["- -", "ben kohler"]), None);
-        assert_eq!(of("anna kohler", &["~anna kohler"]), None);
+        assert_eq!(matching_number("anna kohler", &["- -"]), Some(1));
+        assert_eq!(matching_number("anna -", &["- kohler"]), Some(1));
+        assert_eq!(matching_number("anna kohler", &["- -", "ben kohler"]), None);
+        assert_eq!(matching_number("anna kohler", &["~anna kohler"]), None);
     }
 }

@@ -69,8 +69,8 @@ pub(in crate::engine) fn write_row(
         match &field.value {
             OutputValue::Null => out.push_str("null"),
             OutputValue::Typename(name) => write_text(out, name),
-            OutputValue::Value { slot, scalar, mask, cover } => match cover {
-                Some((cover, withheld)) if !row.is_true(*cover)? => {
+            OutputValue::Value { slot, scalar, mask, coverage } => match coverage {
+                Some((slot, withheld)) if !row.is_true(*slot)? => {
                     if let Some(count) = context.withheld.get_mut(*withheld) {
                         *count += 1;
                     }

@@ -11,7 +11,7 @@ pub(in crate::engine) struct Operand {
     pub(in crate::engine) column: &'static str,
     /// Whether it is a status that changes by time.
     pub(in crate::engine) is_expiring: bool,
-    pub(in crate::engine) cover: Option<RequiredChannel>,
+    pub(in crate::engine) required_channel: Option<RequiredChannel>,
     pub(in crate::engine) rule: RowRule,
 }
 
@@ -23,7 +23,7 @@ impl Operand {
             _ => return None,
         };
         let is_expiring = matches!(field.source, FieldSource::Column { scalar: Scalar::Expiring(_), .. });
-        Some(Self { column, is_expiring, cover: field.required_channel, rule: object.rows })
+        Some(Self { column, is_expiring, required_channel: field.required_channel, rule: object.rows })
     }
 }
 
@@ -98,8 +98,12 @@ pub(in crate::engine) struct SortKey {
 impl SortKey {
     /// Sorts by the primary key, which breaks ties.
     pub(in crate::engine) fn by_key(object: &ObjectType) -> Self {
-        let operand =
-            Operand { column: object.key_column(), is_expiring: false, cover: None, rule: object.rows };
+        let operand = Operand {
+            column: object.key_column(),
+            is_expiring: false,
+            required_channel: None,
+            rule: object.rows,
+        };
         Self { operand, scalar: object.key_scalar(), descending: false, nullable: false }
     }
 

@@ -94,7 +94,7 @@ pub(in crate::engine) enum OutputValue {
         slot: usize,
         scalar: Scalar,
         mask: Option<Mask>,
-        cover: Option<(usize, usize)>,
+        coverage: Option<(usize, usize)>,
     },
     /// True or false.
     Flag {

@@ -59,7 +59,7 @@ impl<'p> Planner<'p> {
                     slot: fetch.column(of, scalar),
                     scalar,
                     mask,
-                    cover: self.coverage(fetch, field, coordinate),
+                    coverage: self.coverage(fetch, field, coordinate),
                 }
             }
             FieldSource::Localised { de, en } => {
@@ -77,7 +77,7 @@ impl<'p> Planner<'p> {
                     }
                 };
                 let slot = fetch.column(ColumnExpr::Plain(column), Scalar::Text);
-                OutputValue::Value { slot, scalar: Scalar::Text, mask, cover: None }
+                OutputValue::Value { slot, scalar: Scalar::Text, mask, coverage: None }
             }
             FieldSource::Preference { column } => {
                 self.plan.needs_installation_keys = true;
@@ -86,7 +86,7 @@ impl<'p> Planner<'p> {
                     slot,
                     scalar: Scalar::Text,
                     mask,
-                    cover: self.coverage(fetch, field, coordinate),
+                    coverage: self.coverage(fetch, field, coordinate),
                 }
             }
             read => Flag::from_source(&read).map_or(OutputValue::Null, |flag| OutputValue::Flag {
@@ -100,8 +100,8 @@ impl<'p> Planner<'p> {
     /// counter of withheld values.
     fn coverage(&mut self, fetch: &mut Fetch, field: &Field, coordinate: &str) -> Option<(usize, usize)> {
         let on_consent = self.actor.purpose.as_ref().is_some_and(|p| p.grounds == Grounds::Consent);
-        let cover = field.required_channel.filter(|_| on_consent)?;
-        let slot = fetch.column(ColumnExpr::RequiredChannel(cover), Scalar::Int);
+        let required_channel = field.required_channel.filter(|_| on_consent)?;
+        let slot = fetch.column(ColumnExpr::RequiredChannel(required_channel), Scalar::Int);
         let existing = self.plan.withheld.iter().position(|existing| existing == coordinate);
         let withheld = existing.unwrap_or_else(|| {
             self.plan.withheld.push(coordinate.to_owned());

@@ -10,16 +10,18 @@ impl Operand {
     /// Pushes a test that a missing value fails. The plain column is tested first, which an index can serve; only
     /// for rows that pass is it checked whether a consent covers the value.
     fn push_if_covered(&self, sql: &mut SqlBuilder, scope: &Scope, test: impl Fn(&Operand, &mut SqlBuilder)) {
-        let Some(cover) = self.cover.filter(|_| scope.rests_on_consent()) else { return test(self, sql) };
+        let Some(required_channel) = self.required_channel.filter(|_| scope.rests_on_consent()) else {
+            return test(self, sql);
+        };
         sql.push("(");
-        test(&Operand { cover: None, ..*self }, sql);
+        test(&Operand { required_channel: None, ..*self }, sql);
         sql.push(" AND ");
-        row_rules::push_covered(sql, scope, self.rule, cover);
+        row_rules::push_covered(sql, scope, self.rule, required_channel);
         sql.push(")");
     }
 
     pub(in crate::engine) fn push(&self, sql: &mut SqlBuilder, scope: &Scope) {
-        match self.cover.filter(|_| scope.rests_on_consent()) {
+        match self.required_channel.filter(|_| scope.rests_on_consent()) {
             None if self.is_expiring => {
                 sql.push("(");
                 row_rules::push_effective_status(sql, scope, self.column);
@@ -28,9 +30,9 @@ impl Operand {
             None => {
                 sql.push("t.").push(self.column);
             }
-            Some(cover) => {
+            Some(required_channel) => {
                 sql.push("CASE WHEN ");
-                row_rules::push_covered(sql, scope, self.rule, cover);
+                row_rules::push_covered(sql, scope, self.rule, required_channel);
                 sql.push(" THEN t.").push(self.column).push(" END");
             }
         }

@@ -38,8 +38,8 @@ const SMS: Channel = Channel { name: "SMS", address_column: "phone_key", alias: 
 const POST: Channel = Channel { name: "POST", address_column: "postal_key", alias: "g_post", column: "post" };
 const ALL: [Channel; 4] = [EMAIL, PHONE, SMS, POST];
 
-fn channels(cover: RequiredChannel) -> &'static [Channel] {
-    match cover {
+fn channels(required_channel: RequiredChannel) -> &'static [Channel] {
+    match required_channel {
         RequiredChannel::Email => &[EMAIL],
         RequiredChannel::Phone => &[PHONE, SMS],
         RequiredChannel::Post => &[POST],
@@ -47,27 +47,27 @@ fn channels(cover: RequiredChannel) -> &'static [Channel] {
 }
 
 impl CoverageLookup {
-    /// Pushes the joins that `covers` need.
+    /// Pushes the joins that `required_channels` need.
     pub(in crate::engine) fn push_join(
         self,
         sql: &mut SqlBuilder,
         scope: &Scope,
-        covers: impl Iterator<Item = RequiredChannel>,
+        required_channels: impl Iterator<Item = RequiredChannel>,
     ) {
         match self {
             Self::Exists => {}
             Self::Join => {
-                for channel in covers.flat_map(channels) {
+                for channel in required_channels.flat_map(channels) {
                     push_join(sql, scope, channel);
                 }
             }
-            Self::MergeScan { after } => push_merge_scan(sql, scope, after, covers),
+            Self::MergeScan { after } => push_merge_scan(sql, scope, after, required_channels),
         }
     }
 
-    /// Pushes the condition that a joined consent covers the channels of `cover`.
-    pub(in crate::engine) fn push_covered(self, sql: &mut SqlBuilder, cover: RequiredChannel) {
-        for (index, channel) in channels(cover).iter().enumerate() {
+    /// Pushes the condition that a joined consent covers the channels of `required_channel`.
+    pub(in crate::engine) fn push_covered(self, sql: &mut SqlBuilder, required_channel: RequiredChannel) {
+        for (index, channel) in channels(required_channel).iter().enumerate() {
             sql.push(if index == 0 { "" } else { " OR " });
             match self {
                 Self::MergeScan { .. } => {
@@ -96,14 +96,14 @@ fn push_merge_scan(
     sql: &mut SqlBuilder,
     scope: &Scope,
     after: Option<Uuid>,
-    covers: impl Iterator<Item = RequiredChannel>,
+    required_channels: impl Iterator<Item = RequiredChannel>,
 ) {
     sql.push(" JOIN (SELECT g.contact_id, bool_or(g.bound_address IS NULL) AS unbound");
     for channel in &ALL {
         sql.push(", MAX(g.bound_address) FILTER (WHERE g.channel = '").push(channel.name);
         sql.push("') AS ").push(channel.column);
     }
-    for channel in covers.flat_map(channels) {
+    for channel in required_channels.flat_map(channels) {
         sql.push(", bool_or(g.bound_address IS NULL) FILTER (WHERE g.channel = '").push(channel.name);
         sql.push("') AS ").push(channel.column).push("_unbound");
     }

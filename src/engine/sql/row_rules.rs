@@ -96,13 +96,18 @@ fn push_own_subject(sql: &mut SqlBuilder, scope: &Scope, column: &str) {
 }
 
 /// Pushes the condition that the contact `alias` has a consent in force for the purpose, on any channel or on those
-/// of `cover`.
-fn push_consented(sql: &mut SqlBuilder, scope: &Scope, alias: &str, cover: Option<RequiredChannel>) {
+/// of `required_channel`.
+fn push_consented(
+    sql: &mut SqlBuilder,
+    scope: &Scope,
+    alias: &str,
+    required_channel: Option<RequiredChannel>,
+) {
     sql.push("EXISTS (SELECT 1 FROM consent g WHERE g.contact_id = ").push(alias).push(".id AND ");
     push_consent_in_force(sql, scope, "g");
     sql.push(" AND ").push(&BOUND.replace("{c}", alias));
-    if let Some(cover) = cover {
-        sql.push(push_channels(cover));
+    if let Some(required_channel) = required_channel {
+        sql.push(channel_condition(required_channel));
     }
     sql.push(")");
 }
@@ -161,8 +166,8 @@ pub(in crate::engine) fn push_effective_status(sql: &mut SqlBuilder, scope: &Sco
     sql.push(" THEN 'EXPIRED' ELSE t.").push(column).push(" END");
 }
 
-fn push_channels(cover: RequiredChannel) -> &'static str {
-    match cover {
+fn channel_condition(required_channel: RequiredChannel) -> &'static str {
+    match required_channel {
         RequiredChannel::Email => " AND g.channel = 'EMAIL'",
         RequiredChannel::Phone => " AND g.channel IN ('PHONE', 'SMS')",
         RequiredChannel::Post => " AND g.channel = 'POST'",
@@ -175,19 +180,21 @@ pub(in crate::engine) fn push_covered(
     sql: &mut SqlBuilder,
     scope: &Scope,
     rule: RowRule,
-    cover: RequiredChannel,
+    required_channel: RequiredChannel,
 ) {
     if rule == RowRule::Contact {
-        push_consented(sql, scope, "t", Some(cover));
+        push_consented(sql, scope, "t", Some(required_channel));
         return;
     }
     sql.push("EXISTS (SELECT 1 FROM consent g WHERE g.contact_id = t.contact_id AND ");
     push_consent_in_force(sql, scope, "g");
-    sql.push(push_channels(cover)).push(" AND g.bound_address = ").push(match cover {
-        RequiredChannel::Email => "t.email_key)",
-        RequiredChannel::Phone => "t.phone_key)",
-        RequiredChannel::Post => "t.postal_key)",
-    });
+    sql.push(channel_condition(required_channel)).push(" AND g.bound_address = ").push(
+        match required_channel {
+            RequiredChannel::Email => "t.email_key)",
+            RequiredChannel::Phone => "t.phone_key)",
+            RequiredChannel::Post => "t.postal_key)",
+        },
+    );
 }
 
 /// Whether rows with this rule are visible to everybody who sees their contact, apart from their purpose.

@@ -117,11 +117,11 @@ impl Scope {
     /// Pushes ` FROM table t WHERE` and the row rule, with consents looked up as `coverage` says.
     fn push_from(&self, sql: &mut SqlBuilder, fetch: &Fetch, coverage: CoverageLookup) {
         sql.push(" FROM ").push(fetch.object.table).push(" t");
-        let covers = fetch.columns.iter().filter_map(|column| match column.expr {
-            ColumnExpr::RequiredChannel(cover) => Some(cover),
+        let required_channels = fetch.columns.iter().filter_map(|column| match column.expr {
+            ColumnExpr::RequiredChannel(required_channel) => Some(required_channel),
             _ => None,
         });
-        coverage.push_join(sql, self, covers);
+        coverage.push_join(sql, self, required_channels);
         sql.push(" WHERE ");
         match coverage {
             CoverageLookup::MergeScan { .. } => consent_coverage::push_visible_by_merge_scan(sql, self),
@@ -155,13 +155,13 @@ impl Scope {
                 ColumnExpr::Plain(name) | ColumnExpr::Preference(name) => {
                     sql.push("t.").push(name);
                 }
-                ColumnExpr::RequiredChannel(cover) => {
+                ColumnExpr::RequiredChannel(required_channel) => {
                     sql.push("CASE WHEN ");
                     match coverage {
                         CoverageLookup::Exists => {
-                            row_rules::push_covered(sql, self, fetch.object.rows, cover)
+                            row_rules::push_covered(sql, self, fetch.object.rows, required_channel)
                         }
-                        parent_column => parent_column.push_covered(sql, cover),
+                        joined => joined.push_covered(sql, required_channel),
                     }
                     sql.push(" THEN 1 ELSE 0 END");
                 }

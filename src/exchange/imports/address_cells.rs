@@ -5,7 +5,7 @@ use crate::{
     domain::contacts::Reachable,
 };
 
-/// What was read of a cell, and whether anything could not be read.
+/// The parsed contents of a cell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct AddressCell {
     /// Mailboxes or numbers, each once, in their order.
@@ -24,7 +24,7 @@ pub(super) fn read_numbers(reader: &Reader, cell: &str) -> AddressCell {
     if !is_damaged(cell) {
         return read(reader.numbers(cell), cell);
     }
-    // What a spreadsheet has made of a number is the number of somebody else.
+    // A phone number damaged by a spreadsheet is somebody else's number.
     let mut undamaged = numbers_in(cell);
     undamaged.retain(|part| !is_damaged(part));
     let rest = undamaged.join(", ");
@@ -34,7 +34,7 @@ pub(super) fn read_numbers(reader: &Reader, cell: &str) -> AddressCell {
 fn read(reading: Reading, cell: &str) -> AddressCell {
     let all: Vec<Reachable> =
         reading.identities.into_iter().map(|identity| Reachable::from_text(identity, cell)).collect();
-    // What is filled and names nobody was not understood.
+    // A filled cell without a result was not understood.
     AddressCell { unread: reading.unread || (all.is_empty() && !cell.trim().is_empty()), all }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     policy::{Grounds, Policy},
 };
 
-/// What to import, and how.
+/// The parameters of an import.
 #[derive(Clone, Debug)]
 pub struct ContactImport {
     /// Which column of a CSV file holds what.
@@ -19,7 +19,7 @@ pub struct ContactImport {
     pub opt_outs: Vec<OptOut>,
     /// Columns to ignore, even if they look relevant.
     pub ignore: Vec<String>,
-    /// The column of the id in the source. Without one, a row is known again as long as its values stay the same.
+    /// The column of the id in the source. Without one, a row is only recognised again while its values stay the same.
     pub external_id: Option<String>,
     /// Name of the source (Art. 14(2)(f)).
     pub source: String,

@@ -110,9 +110,9 @@ async fn rows_by_key<C: ConnectionTrait>(
     Ok(rows)
 }
 
-/// The contacts if they are records of one person, by their names; none where they are of several: of an address of
-/// theirs nobody is known to have spoken, and it is blocked all the same. Where `names` are told, given and family name
-/// folded, it is the person of these.
+/// The contacts if, by their names, they are records of one person; none if they belong to several, since the declarant
+/// is then unknown (the address is blocked anyway). If `names` (given and family name, folded) are given, they must
+/// match.
 pub(super) async fn records_of_one_person<C: ConnectionTrait>(
     connection: &C,
     ids: Vec<Uuid>,

@@ -8,7 +8,7 @@ use std::{
 use crate::base::error::Error;
 use crate::exchange::imports::bounded_lines::MAX_RECORD_BYTES;
 
-/// Where the reading stands in a row (RFC 4180).
+/// The state of the scanner within a row (RFC 4180).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ScanState {
     FieldStart,
@@ -18,9 +18,9 @@ enum ScanState {
     Quote,
 }
 
-/// Passes a file on and knows of each row on which line it begins, and whether its quotes are broken. The CSV reader's
-/// own count of lines is that of the end of the row before, which is wrong after empty lines; and after a closing quote
-/// it takes whatever comes, so that two rows may become one.
+/// Passes a file through and records for each row the line on which it begins, and whether its quotes are broken. The
+/// CSV reader's own line number is the end of the previous row, which is wrong after empty lines; and it accepts
+/// anything after a closing quote, so that two rows may become one.
 pub(super) struct LineScanner<R> {
     file: R,
     delimiter: u8,
@@ -40,7 +40,7 @@ pub(super) struct LineScanner<R> {
     returned: bool,
 }
 
-/// The mark of byte order, which is no part of the first field.
+/// The byte order mark, which is not part of the first field.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl<R> LineScanner<R> {
@@ -111,7 +111,7 @@ impl<R: Read> Read for LineScanner<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read(buffer)?;
         if count == 0 && self.at == ScanState::Quoted {
-            // The end of the file within quotes.
+            // The file ends within quotes.
             self.broken.push_back(self.read.saturating_sub(1));
             self.at = ScanState::FieldStart;
         }
@@ -136,7 +136,7 @@ impl<R: Read> Read for LineScanner<R> {
             self.read += 1;
         }
         if self.row > MAX_RECORD_BYTES {
-            // A quote that is never closed would take the rest of the file into memory.
+            // An unclosed quote would read the rest of the file into memory.
             return Err(io::Error::other("a row is too long"));
         }
         Ok(count)

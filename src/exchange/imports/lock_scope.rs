@@ -65,12 +65,11 @@ pub(super) struct LockScope<'a> {
 }
 
 impl LockScope<'_> {
-    /// Finds whom lines name, and locks the identities of those of whom they say no, EXCLUSIVE, then every record of
-    /// them all. What was found before the locks is found again behind them.
+    /// Finds the persons that lines name, locks the identities of those who opt out (EXCLUSIVE), then every record of
+    /// all of them, and repeats the lookup after locking.
     ///
     /// # Errors
-    /// `INTERNAL` from the database; transient where somebody has got another address meanwhile, or an address another
-    /// record.
+    /// `INTERNAL` from the database; transient if an address or a record has changed meanwhile.
     pub async fn lock(&self, tx: &mut Transaction) -> Result<(ContactMatches, PersonIdentities), Error> {
         let matches = self.find(tx).await?;
         let before = PersonIdentities::read(tx.connection(), tx.reader(), &matches, &self.noes).await?;
@@ -82,7 +81,7 @@ impl LockScope<'_> {
             records.extend(suppressions::contacts_with_addresses(tx.connection(), reached).await?);
         }
         contacts::lock_all(tx, records.into_iter().collect()).await?;
-        // Who came before the locks has committed by now.
+        // Transactions before the locks have committed by now.
         if self.find(tx).await? != matches {
             return Err(Error::retry());
         }

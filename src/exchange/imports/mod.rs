@@ -57,17 +57,17 @@ pub use vcard::{OPT_OUT, STATE};
 
 use crate::{app::App, base::error::Error};
 
-/// Imports the file that `open` gives into contacts, each with provenance and a ground for the purpose. Every problem
-/// is told as it is found, in the order of the file; a row that is rejected has at least one.
+/// Imports contacts from the file that `open` returns, each with provenance and a ground for the purpose. Every problem
+/// is reported as it is found, in the order of the file; a rejected row has at least one.
 ///
-/// The file is read as a stream. A batch is read while the one before is written, and each is written in a transaction
-/// of its own: after an interruption the same import again goes on where it stopped, since rows of earlier batches are
-/// found by source and external id. Only where an unmapped column may say no to advertising it is read twice. While the
-/// audit log cannot be written its opt-outs are taken all the same, and nothing else.
+/// The file is read as a stream. A batch is read while the previous one is written, each in its own transaction. After
+/// an interruption the same import continues where it stopped, because rows of earlier batches are found by source and
+/// external id. The file is only read twice if an unmapped column may contain opt-outs. While the audit log cannot be
+/// written, only opt-outs are recorded.
 ///
 /// # Errors
-/// `AUDIT_UNAVAILABLE` where contacts could not come in; `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL`
-/// from the database, and what the callback returns; batches before that stay.
+/// `AUDIT_UNAVAILABLE` if contacts could not be imported; `BAD_USER_INPUT` if nothing can be imported at all;
+/// `INTERNAL` from the database; errors of the callback. Batches before the error stay.
 pub async fn contacts<R: Read + Send + 'static>(
     app: &App,
     open: impl Fn() -> io::Result<R> + Send,

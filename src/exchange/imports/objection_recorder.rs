@@ -54,7 +54,7 @@ pub(super) struct ObjectionRecorder {
 }
 
 impl ObjectionRecorder {
-    /// Of an import by `actor`, which sees whomever anybody may see.
+    /// A recorder for an import by `actor`, which can see every contact that any purpose can see.
     ///
     /// # Errors
     /// `BAD_USER_INPUT` where no purpose of the policy sees all.
@@ -113,9 +113,8 @@ impl ObjectionRecorder {
         }
         let addresses: Vec<&Reachable> =
             declaration.addresses.iter().filter_map(PersonRef::address).collect();
-        // Of one channel, the addresses of it. Who is named by none of them said it all the same: on the records of the
-        // person, from where it follows to the address that comes; of a person who has no record, all that leads there
-        // is closed.
+        // For one channel, only its addresses. Without such an address the objection is recorded on the records of the
+        // person, and follows to later addresses; for a person without a record, all addresses are blocked.
         let is_on_channel = |address: &&&Reachable| {
             declaration.channel.is_none_or(|channel| kind_on(channel) == address.identity().kind())
         };
@@ -127,15 +126,15 @@ impl ObjectionRecorder {
             .filter(|address| use_all || is_on_channel(address))
             .map(|address| (*address).clone())
             .collect();
-        // On every record of the addresses, also of those that are not the person's.
+        // On every record with these addresses, including those of other persons.
         outcome.changed |= add_to_list(tx, typed, declaration, (SuppressionKind::Objection, channel)).await?;
         Ok(outcome)
     }
 }
 
-/// Puts addresses on the suppression list for what is no declaration of a person: a list of others, or mail that did
-/// not get there. Each is closed on the channels that lead there, or on the one that is named, and only where a record
-/// has it: what meets nobody is not kept.
+/// Adds addresses to the suppression list without a declaration of the person: from an external list or a bounce. Each
+/// is blocked on its channels, or on the named one, and only if a record has it: an address without a record is not
+/// kept.
 ///
 /// # Errors
 /// `INTERNAL` from the database.
@@ -167,7 +166,7 @@ pub(super) async fn block_addresses(
     Ok(outcome)
 }
 
-/// Puts addresses on the list; tells whether it did not say as much of each of them already.
+/// Adds addresses to the list; returns whether anything is new.
 async fn add_to_list(
     tx: &mut Transaction,
     addresses: Vec<Reachable>,
@@ -204,8 +203,8 @@ pub(super) fn can_be_objected_to(purpose: &PurposeDef) -> bool {
         || purpose.basis.is_some_and(LegalBasis::can_be_objected_to)
 }
 
-/// What somebody means who objects to advertising without more words: each group of the policy, and each kind that is
-/// in none.
+/// The purposes of an objection to all advertising: each group of the policy, and each advertising purpose without a
+/// group.
 pub(super) fn advertising_purposes(policy: &Policy) -> Vec<String> {
     let is_ungrouped = |purpose: &PurposeDef| {
         purpose.group.is_none()

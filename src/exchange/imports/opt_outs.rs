@@ -85,7 +85,7 @@ async fn opt_out_rows<'r, C: ConnectionTrait>(
     let mut found = Vec::with_capacity(opting_out.len());
     for opt_out_row in opting_out {
         let (contacts, found_by_source) = opt_out_row.contacts(&matches, &existing);
-        // An address does not say whose word it is: somebody of another name has not spoken.
+        // An address does not identify the person: a record with another name is somebody else.
         let names = if found_by_source { (None, None) } else { opt_out_row.names.clone() };
         let contacts = contact_lookup::records_of_one_person(connection, contacts, names).await?;
         found.push((opt_out_row, contacts));
@@ -93,7 +93,7 @@ async fn opt_out_rows<'r, C: ConnectionTrait>(
     Ok(found)
 }
 
-/// Lines of rows that are left out and opt out, of whom nobody knows who they are.
+/// Lines of rejected rows that opt out but match no person.
 pub(super) async fn lost<C: ConnectionTrait>(
     connection: &C,
     reader: &Reader,
@@ -109,7 +109,7 @@ pub(super) async fn lost<C: ConnectionTrait>(
 /// of them.
 ///
 /// # Errors
-/// `INTERNAL` from the database; transient where somebody has got another address meanwhile.
+/// `INTERNAL` from the database; transient if an address has changed meanwhile.
 pub(super) async fn lock<'r>(
     tx: &mut Transaction,
     import: &ContactImport,
@@ -137,7 +137,7 @@ pub(super) async fn declare<'r>(
     let mut changed = false;
     for (row, contacts) in opt_out_rows(tx.connection(), tx.reader(), import, rows.collect()).await? {
         for declaration in declarations(policy, &row.row.opt_outs) {
-            // What names its purpose is not more than it says: no address of another channel is meant.
+            // An opt-out of a named purpose applies exactly: not to addresses of other channels.
             let is_on_channel = |who: &&PersonRef| {
                 let address_kind = declaration.channel.filter(|_| declaration.exact).map(kind_on);
                 address_kind
@@ -162,7 +162,7 @@ pub(super) async fn declare<'r>(
     Ok(changed)
 }
 
-/// What a row does not want of one purpose or group.
+/// The opt-out of a row from one purpose or group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct OptOutDeclaration {
     purpose: String,

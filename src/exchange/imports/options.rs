@@ -11,7 +11,7 @@ const MAX_TEXT_CHARS: usize = 500;
 /// A region whose national phone numbers are known, by its code (ISO 3166-1), e.g. `DE`.
 pub use phonenumber::country::Id as Region;
 
-/// What kind of file it is.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// Comma-separated values (RFC 4180).
@@ -26,14 +26,14 @@ pub enum Format {
 /// Characters of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
-    /// UTF-8, with or without a byte order mark. What is none is reported.
+    /// UTF-8, with or without a byte order mark. Invalid text is reported.
     #[default]
     Utf8,
     /// Windows-1252, as spreadsheets of Western Europe write it.
     Windows1252,
 }
 
-/// What becomes of a row with a value that does not have the shape of its field.
+/// The treatment of a value that does not have the format of its field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnInvalid {
     /// The value is kept as given where the field can hold it, else left out; it is reported.
@@ -48,7 +48,7 @@ pub enum OnInvalid {
 /// How a file is read.
 #[derive(Clone, Debug)]
 pub struct ReadOptions {
-    /// What kind of file it is.
+    /// The format of a file.
     pub format: Format,
     /// The byte between fields.
     pub delimiter: u8,
@@ -56,11 +56,11 @@ pub struct ReadOptions {
     pub header: bool,
     /// Its characters.
     pub encoding: Encoding,
-    /// What becomes of values that cannot be right.
+    /// The treatment of invalid values.
     pub on_invalid: OnInvalid,
     /// The region of phone numbers without a country code; with one, every number is kept in the form of ITU-T E.164.
     pub region: Option<Region>,
-    /// What may be without a column: that of a preset, which fits several files.
+    /// Targets whose columns may be missing: those of a preset, which covers several kinds of files.
     pub optional: Vec<Target>,
     /// Whether the CSV file is an export of Zweck: contacts keep their ids, contact points and sources.
     pub is_native: bool,

@@ -1,4 +1,4 @@
-//! What a column of a file holds. Room: exchange/imports.
+//! The target field of a column. Room: exchange/imports.
 
 use entity::enums::{Channel, ContactPointKind};
 
@@ -7,7 +7,7 @@ use crate::{
     registry::{CONTACT, CONTACT_POINT, Field},
 };
 
-/// What a column holds.
+/// The target field of a column.
 #[derive(Clone, Debug)]
 pub enum Target {
     /// A field of the contact.

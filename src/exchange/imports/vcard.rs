@@ -24,11 +24,10 @@ use crate::exchange::imports::{
     vcard_splitter::{Cards, Piece},
 };
 
-/// The property by which a card of Zweck says that its contact is restricted or only kept, or that this cannot be told:
-/// what restricts it does not come along, so the card does not come in.
+/// The property of a Zweck card whose contact is restricted or only retained, or whose state is unknown. The
+/// restriction is not exported, so the card is rejected.
 pub const STATE: &str = "X-ZWECK-STATE";
-/// What the person of a card does not want, in cards of Zweck: the code of a purpose or group, `@` and since when, a
-/// blank, and the channel or `ALL`.
+/// An opt-out in a Zweck card: the code of a purpose or group, `@` and the start, a space, and the channel or `ALL`.
 pub const OPT_OUT: &str = "X-ZWECK-OPT-OUT";
 
 /// The cards of a file as rows.
@@ -39,7 +38,7 @@ pub(super) struct CardRows<R> {
     seen: SeenKeys,
 }
 
-/// A card that cannot come in; where it may opt out, that is not taken.
+/// A rejected card; if it may opt out, that is not recorded.
 fn unreadable(line: u64, reason: Reason, may_opt_out: bool) -> CheckedRow {
     let mut checked = CheckedRow::unreadable(line, reason);
     checked.problems.iter_mut().for_each(|problem| problem.no_not_taken = may_opt_out);
@@ -70,7 +69,7 @@ impl<R: Read> CardRows<R> {
         }))
     }
 
-    /// Of a card that `says` what its person does not want none is passed over in silence.
+    /// Parses a card. An opt-out in it is never dropped silently.
     fn card(&mut self, line: u64, bytes: &[u8], agent: bool, has_opt_out: bool) -> CheckedRow {
         let text = match decode(self.encoding, bytes) {
             Ok(text) => text,
@@ -348,7 +347,7 @@ fn add_contact_values(
     }
 }
 
-/// Postal addresses, likewise.
+/// Postal addresses, in the same way.
 fn add_postal(draft: &mut RowDraft, mut all: Vec<Ranked<'_>>) {
     all.retain(|ranked| [0, 1, 2, 3, 5, 6].into_iter().any(|index| part(ranked.entry, index).is_some()));
     all.sort_by_key(|ranked| ranked.rank);

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use super::Reason;
 use crate::exchange::imports::bounded_lines::{BoundedLines, MAX_RECORD_BYTES};
 
-/// What stands between two cuts.
+/// A piece of a file of vCards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
     /// A whole card.
@@ -34,7 +34,7 @@ pub(super) struct Cards<R> {
     line: Vec<u8>,
     /// Line of a BEGIN that was read while another card was open.
     next_begin: Option<u64>,
-    /// What is looked for, in letters of any case.
+    /// The mark to look for, ignoring case.
     mark: &'static str,
 }
 
@@ -68,7 +68,7 @@ impl<R: Read> Cards<R> {
         self.lines.read()
     }
 
-    /// The next card, or what is none; `None` at the end of the file.
+    /// The next card or other text; `None` at the end of the file.
     ///
     /// # Errors
     /// Of the file.
@@ -77,7 +77,7 @@ impl<R: Read> Cards<R> {
         let mut outside: Option<u64> = None;
         let mut outside_has_mark = false;
         while let Some(read) = self.lines.next(&mut self.line)? {
-            // What begins with white space goes on with the line before.
+            // A line that begins with white space continues the line before.
             let text = self.line.trim_ascii_end();
             let mark = self.mark.as_bytes();
             let marked = text.windows(mark.len()).any(|at| at.eq_ignore_ascii_case(mark));

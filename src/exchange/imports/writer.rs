@@ -35,7 +35,7 @@ const SEALING_BATCH: usize = 250;
 /// Values in one list of a statement.
 const MAX_BIND_VALUES: usize = 10_000;
 
-/// What became of a batch; the other rows were there already.
+/// The result of a batch; the other rows existed already.
 #[derive(Debug, Default)]
 pub(super) struct BatchResult {
     /// Rows that came in, or would have.
@@ -49,8 +49,8 @@ pub(super) struct BatchResult {
     pub unwritten: Option<Error>,
 }
 
-/// Writes the rows that are not there yet, and what they and those that are `left` out opt out of; that `alone` where
-/// nothing else can be written.
+/// Writes the new rows, and the opt-outs of these and of the rejected rows; only the opt-outs if nothing else can be
+/// written.
 pub(super) async fn write(
     app: &App,
     import: &ContactImport,
@@ -118,7 +118,7 @@ async fn insert(
     // Locks before any lookup, to serialise with declarations about the same addresses.
     let locks = identity_locks(app, rows.iter().chain(rejected))?;
     match recorder {
-        // A file that says no declares something about its addresses, and about those of whom it means.
+        // A file with opt-outs declares something about its addresses and about those of the persons it names.
         Some(_) => opt_outs::lock(&mut tx, import, rows.iter().chain(rejected), locks).await?,
         None => tx.lock_identities(locks, LockMode::Shared).await?,
     }
@@ -175,15 +175,15 @@ async fn record_opt_outs(
     Ok(())
 }
 
-/// What is locked of the addresses of rows.
+/// The locks for the addresses of rows.
 fn identity_locks<'r>(app: &App, rows: impl Iterator<Item = &'r Row>) -> Result<Vec<u64>, Error> {
     let reached: Vec<&NewAddresses> =
         rows.map(|row| row.addresses(&app.identity_reader)).collect::<Result<_, _>>()?;
     Ok(reached.into_iter().flat_map(NewAddresses::locks).collect())
 }
 
-/// Asks the suppression list for all addresses of the missing rows at once. A row that would be kept for a purpose
-/// alone which one of its addresses is on the list for is refused.
+/// Looks up all addresses of the new rows in the suppression list at once. Rejects a row whose only purpose is one for
+/// which an address of it is on the list.
 async fn reject_suppressed<C: ConnectionTrait>(
     connection: &C,
     (installation_keys, reader): (Option<&InstallationKeys>, &Reader),
@@ -212,7 +212,7 @@ async fn reject_suppressed<C: ConnectionTrait>(
     Ok(found)
 }
 
-/// What a row becomes.
+/// The new records of a row.
 fn new_contact(
     tx: &mut Transaction,
     import: &ContactImport,

@@ -4,17 +4,16 @@
 //! Pages read and write through the engine, as a client in the role of the data subjects: there is no second way to a
 //! value. Without a valid link nothing is revealed: unknown, expired and used links look alike.
 //!
-//! `Actor::for_subject` sees its own rows alone, whatever the
-//! purpose sees (`Scope.subject`, in every row rule). What they show is one query, what they do is a mutation;
-//! whether a purpose holds is asked by the row rule of that purpose. A link opens a declaration, the account, a
-//! mailbox or the preferences, or nothing; what opens nothing gets one answer, whatever the reason. A fresh link to a
-//! mailbox of several records acts as `Actor::for_mailbox` (`link:<id>`), who declares only where all of them are one
-//! person's; the answer to its one question (`domain/signups/mailboxes.rs`) is compared with every record to the end,
-//! and what it opens stands in the row of the link. Whose a sign-up is, `domain/signups/owners.rs` decides by the
-//! name typed with it. GET changes nothing. Templates are askama, texts Fluent. A preference link is stateless:
-//! contact, purpose and mailbox, sealed (links of before: a short digest of the mailbox); it shows nothing once the
-//! mailbox is none of the person's any more, one click blocks that mailbox all the same, and it follows a merge
-//! (`contact_merge`, which merges alone write).
+//! `Actor::for_subject` only sees its own rows, whatever the purpose sees (`Scope.subject`, in every row rule). A page
+//! shows one query, and an action is a mutation; the row rule of a purpose decides whether that purpose is in force. A
+//! link opens a declaration, the account, a mailbox or the preferences; every other link gets the same response. A
+//! magic link to a mailbox of several records acts as `Actor::for_mailbox` (`link:<id>`), which only declares if all
+//! records belong to one person. The answer to the question of such a link (`domain/signups/mailboxes.rs`) is always
+//! compared with every record, and the record that it opens is stored in the row of the link.
+//! `domain/signups/owners.rs` decides by the typed name whose a sign-up is. GET changes nothing. Templates are askama,
+//! texts Fluent. A preference link is stateless: it seals contact, purpose and mailbox (old links: a short digest of
+//! the mailbox). It shows nothing once the mailbox no longer belongs to the person, but one click still blocks that
+//! mailbox, and it follows merges (`contact_merge`, which only merges write).
 
 mod account;
 mod actions;

@@ -17,12 +17,12 @@ use crate::{
 /// The columns of a file, by what they hold.
 pub(super) struct Columns {
     mapped: Vec<(&'static str, usize, String)>,
-    /// Columns that hold nothing which is imported, with their heads, and whether that is said.
+    /// Columns that are not imported, with their headers, and whether they are ignored explicitly.
     unmapped: Vec<(usize, String, bool)>,
 }
 
 impl Columns {
-    /// Finds those that are mapped, and those that are called as what they hold, however that is written.
+    /// Finds the mapped columns, and those whose headers match a field.
     ///
     /// # Errors
     /// `BAD_USER_INPUT` for a column that is not there, or there twice; for one that looks like a field and is neither

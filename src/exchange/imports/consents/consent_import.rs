@@ -29,7 +29,7 @@ pub(super) const FIELDS: [&str; 17] = [
     OPT_OUT,
 ];
 
-/// What to import, and how.
+/// The parameters of an import.
 #[derive(Clone, Debug)]
 pub struct ConsentImport {
     /// The mapped columns; a column with the name of its field needs no mapping.

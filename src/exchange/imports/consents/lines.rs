@@ -76,7 +76,7 @@ impl Line {
     }
 }
 
-/// What a line says.
+/// A parsed line.
 pub(super) enum ParsedLine {
     Grant(Line),
     End(Line),

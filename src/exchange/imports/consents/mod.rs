@@ -93,12 +93,12 @@ struct ImportRun<'a, T> {
 /// Imports consents, withdrawals and refusals. Problems are reported as they are found: first possible opt-outs that
 /// cannot be recorded, then other lines, then consents; each in the order of the file.
 ///
-/// Batches are written in transactions of their own; the same import again goes on after an interruption, and changes
-/// nothing when it is done.
+/// Each batch is written in its own transaction. Repeating the import continues after an interruption, and changes
+/// nothing once it is complete.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database, and what the callback returns;
-/// batches before that stay.
+/// `BAD_USER_INPUT` if nothing can be imported at all; `INTERNAL` from the database; errors of the callback. Batches
+/// before the error stay.
 pub async fn consents<R: Read + Send>(
     app: &App,
     open: impl Fn() -> io::Result<R> + Send,

@@ -21,7 +21,7 @@ const BESIDE_A_STREET: [&str; 3] = ["city", "country", "familyName"];
 pub(super) struct Columns {
     /// Columns of each field; of several the first that is filled counts, of addresses and numbers all.
     fields: Vec<(&'static str, usize, String)>,
-    /// Columns that say whether a row is one of those that the file is read for; where there is none, every row is.
+    /// Columns that decide whether a row counts; without any, every row does.
     pub conditions: Vec<(usize, RowCondition)>,
     /// Columns of the other kind: of mail that did not get there, or of objections where that is what the file is read
     /// for.
@@ -31,7 +31,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Finds them, by their heads or as they are mapped.
+    /// Finds the columns by their headers or the mapping.
     ///
     /// # Errors
     /// `BAD_USER_INPUT` for a column that is not there, for one that looks like a field and is neither mapped nor
@@ -72,7 +72,7 @@ impl Columns {
                 (false, "at") if index_of("at").is_none() => &declared_at,
                 (false, _) => &field_name,
             };
-            // Two names of a preset may be the same head.
+            // Two names of a preset may be the same header.
             let found: BTreeSet<usize> = names.iter().filter_map(|name| index_of(name)).collect();
             let found =
                 found.into_iter().filter_map(|index| Some((field, index, header_names.get(index)?.clone())));

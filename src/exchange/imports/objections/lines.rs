@@ -34,7 +34,7 @@ pub(super) struct Line {
     pub source: Option<String>,
 }
 
-/// What a line says.
+/// A parsed line.
 pub(super) enum ParsedLine {
     Objection(Line),
     /// Something else.
@@ -53,7 +53,7 @@ struct LineDraft<'a, R> {
     problems: Vec<Problem>,
 }
 
-/// What the line says, and what is wrong with it.
+/// Parses the line, and returns its problems.
 pub(super) fn read<R: Read>(
     table: &Table<R>,
     columns: &Columns,
@@ -121,7 +121,7 @@ impl<R: Read> LineDraft<'_, R> {
             match words::channel(&word) {
                 Some(channel) => channels = vec![Some(channel)],
                 None => {
-                    // What cannot be read means all.
+                    // An unreadable channel means all.
                     self.invalid_value(&header_name, Reason::InvalidChannel);
                     channels = vec![None];
                 }
@@ -154,7 +154,7 @@ impl<R: Read> LineDraft<'_, R> {
         self.problems.iter().any(|problem| problem.no_not_taken || of_address(problem.reason))
     }
 
-    /// What the line is where its status says something else than what the file is read for.
+    /// The result for a line whose status is of another kind than the file.
     fn other_status(&mut self, header_name: String, word: Word) -> Option<ParsedLine> {
         match (self.kind, word) {
             (Listing::Undeliverable, Word::Undeliverable)

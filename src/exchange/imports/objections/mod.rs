@@ -57,15 +57,15 @@ struct ImportRun<'a, T> {
     statistics: Statistics,
 }
 
-/// Imports such a file. Problems of lines that object, or may, and are not taken are told first, the others as they are
-/// found.
+/// Imports such a file. Problems of possible objections that cannot be recorded are reported first, the others as they
+/// are found.
 ///
-/// Batches are written in transactions of their own; the same import again changes nothing, and goes on after an
-/// interruption.
+/// Each batch is written in its own transaction. Repeating the import continues after an interruption, and changes
+/// nothing once it is complete.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` if nothing can be imported at all, `INTERNAL` from the database, and what the callback returns;
-/// batches before that stay.
+/// `BAD_USER_INPUT` if nothing can be imported at all; `INTERNAL` from the database; errors of the callback. Batches
+/// before the error stay.
 pub async fn objections<R: Read + Send>(
     app: &App,
     open: impl Fn() -> io::Result<R> + Send,
@@ -90,7 +90,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         (self.on_problem)(problem)
     }
 
-    /// Tells of what objects, or may, and cannot be taken.
+    /// Reports objections, or possible ones, that cannot be recorded.
     fn report_not_taken<R: Read>(&mut self, file: R) -> Result<(), Error> {
         let mut table = Table::open(file, &self.import.read_options)?;
         let columns = Columns::find(&table, self.import)?;
@@ -154,7 +154,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
             return Ok(());
         }
         let (outcomes, timing) = match self.import.kind {
-            // A no is taken also while the audit log cannot be written; what nobody declared is none.
+            // An objection is recorded even while the audit log cannot be written; other kinds are not declarations.
             Listing::Objection => audit::with_deferred_entries(|timing| self.commit(&lines, timing)).await?,
             _ => (
                 audit::with_retry(|| self.commit(&lines, EntryTiming::Immediate)).await?,
@@ -175,7 +175,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
         Ok(())
     }
 
-    /// One transaction; a trial does the same and does not keep it.
+    /// Writes one transaction; a dry run does the same and rolls back.
     async fn commit(&self, lines: &[Line], timing: EntryTiming) -> Result<Vec<RowOutcome>, Error> {
         let author = Author::command(self.app, &self.import.actor, None);
         let mut tx = audit::begin(self.app, author).await?;
@@ -195,7 +195,7 @@ impl<T: FnMut(Problem) -> Result<(), Error> + Send> ImportRun<'_, T> {
             };
             any_changed |= changed;
             outcomes.push(match (changed, has_record) {
-                // What meets nobody is kept of objections alone.
+                // Addresses without a record are only kept for objections.
                 (false, false) if self.import.kind != Listing::Objection => RowOutcome::Unmatched,
                 (false, _) => RowOutcome::Unchanged,
                 (true, false) => RowOutcome::Unmatched,

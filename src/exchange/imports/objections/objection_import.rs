@@ -31,7 +31,7 @@ pub(super) const FIELDS: [&str; 12] = [
     OPT_OUT,
 ];
 
-/// What stands in a file.
+/// The contents of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Listing {
@@ -46,7 +46,7 @@ pub enum Listing {
 }
 
 impl Listing {
-    /// What an address is on the suppression list as.
+    /// The kind of the suppression entries.
     pub(super) fn kind(self) -> SuppressionKind {
         match self {
             Self::Objection => SuppressionKind::Objection,
@@ -56,10 +56,10 @@ impl Listing {
     }
 }
 
-/// What to import, and how.
+/// The parameters of an import.
 #[derive(Clone, Debug)]
 pub struct ObjectionImport {
-    /// What stands in the file.
+    /// The contents of the file.
     pub kind: Listing,
     /// The purpose or group that it is about; all advertising otherwise.
     pub purpose: Option<String>,

@@ -5,16 +5,16 @@
 
 use entity::enums::Channel;
 
-/// What must be so in a column for its row to be one that the file is read for.
+/// The condition of a column under which its row counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RowCondition {
-    /// That it is there at all: the file holds nothing else.
+    /// The column exists: the file contains nothing else.
     There,
-    /// That its cell opts out.
+    /// Its cell opts out.
     Says,
-    /// That its cell is TRUE and nothing else.
+    /// Its cell is exactly TRUE.
     True,
-    /// That its cell names channels, or says that all are meant.
+    /// Its cell names channels, or all of them.
     Channels,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Preset {
     pub undeliverable: &'static [(&'static str, RowCondition)],
     /// Whether columns that are called otherwise and say TRUE are kinds of mail that the person does not want.
     pub kinds: bool,
-    /// Columns of files in which persons stand who did not object: without a gate such a file is refused.
+    /// Columns of files that also contain persons who did not object: such a file is rejected without a condition.
     pub of_everybody: &'static [&'static str],
     /// Whether a file of addresses alone is a list of those who objected.
     pub bare: bool,

@@ -11,7 +11,7 @@ use crate::exchange::imports::report::{write_counts, write_reasons};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectionReport {
-    /// What stands in the file.
+    /// The contents of the file.
     pub kind: Listing,
     /// Whether it was a dry run; the counts then say what would have been written.
     pub dry_run: bool,
