@@ -649,7 +649,7 @@ async fn policies_may_use_the_old_names() {
         old.warnings().iter().filter(|warning| warning.code == "OLD_NAME").map(ToString::to_string).collect();
     assert!(
         told.len() >= 6
-            && told.iter().any(|told| told.contains("`Query.tokens` is called `Query.accessTokens` now")),
+            && told.iter().any(|told| told.contains("`Query.tokens` is now called `Query.accessTokens`")),
         "{told:?}"
     );
     assert!(new.warnings().iter().all(|warning| warning.code != "OLD_NAME"));

@@ -318,7 +318,7 @@ mod tests {
             let key = match kind.as_str() {
                 "fold" => fold(text),
                 "mailbox" => email_key(text),
-                "phone_key" => phone_key(text),
+                "dialled" => phone_key(text),
                 _ => {
                     let parts: Vec<Option<&str>> = text.split('|').map(Some).collect();
                     address(parts.try_into().unwrap()).unwrap_or("-".to_owned())
