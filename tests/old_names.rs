@@ -113,7 +113,7 @@ fn ids_are_called_by_what_they_name() {
             .iter()
             .filter(|object| object.plural.is_some())
             .flat_map(|object| object.fields)
-            .filter(|field| field.filtered_as.is_some())
+            .filter(|field| field.filter_name.is_some())
             .count()
         + [&registry::RECEIPT_CONSENT_ID, &registry::EXPLAINED_ROLES]
             .iter()

@@ -174,5 +174,5 @@ async fn who_does_not_come_to_an_end_is_not_waited_for() {
     server.terminate();
     assert_eq!(server.ended().await, Some(0));
     assert!((1..20).contains(&stopped.elapsed().as_secs()), "{:?}", stopped.elapsed());
-    assert!(server.log().contains("requests were still under way"), "{}", server.log());
+    assert!(server.log().contains("requests were still running"), "{}", server.log());
 }

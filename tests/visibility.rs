@@ -255,7 +255,7 @@ impl Oracle<'_> {
                 .collect();
             let mut filter: Vec<&str> = fields
                 .iter()
-                .flat_map(|field| std::iter::once(field.name).chain(field.filtered_as))
+                .flat_map(|field| std::iter::once(field.name).chain(field.filter_name))
                 .collect();
             filter.extend(["and", "or", "not"]);
             let ordered = fields.iter().filter(|field| !field.source.is_flag());

@@ -9,7 +9,7 @@ use crate::{app::App, base::error::Error};
 const MAX_ATTEMPTS: u32 = 8;
 
 /// After this many consecutive failures, probe whether anything can be written at all.
-const PROBE_EVERY: u32 = 5;
+const PROBE_EVERY_FAILURES: u32 = 5;
 /// This many consecutive failures are not due to single rows.
 const MAX_CONSECUTIVE_FAILURES: u32 = 200;
 
@@ -40,7 +40,7 @@ impl RowFailures {
             Err(error) => error,
         };
         self.consecutive += 1;
-        let is_general = self.consecutive.is_multiple_of(PROBE_EVERY)
+        let is_general = self.consecutive.is_multiple_of(PROBE_EVERY_FAILURES)
             && (self.consecutive >= MAX_CONSECUTIVE_FAILURES || probe(app).await != ProbeResult::Writable);
         if is_general {
             return Err(error);

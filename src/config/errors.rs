@@ -45,12 +45,12 @@ pub(super) fn format_errors(mut errors: Vec<ConfigError>) -> String {
 
 /// The lines on which the keys of the file are defined.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(super) struct KeyLines {
     file: String,
     lines: BTreeMap<String, usize>,
 }
 
-impl Lines {
+impl KeyLines {
     /// Reads the line numbers of the keys in `file`, and their values.
     ///
     /// # Errors
@@ -93,15 +93,17 @@ fn gather(prefix: &str, table: &DeTable<'_>, take: &mut impl FnMut(String, usize
 }
 
 /// A setting: its path and its value.
-type Leaf = (Vec<String>, Value);
+type Setting = (Vec<String>, Value);
 
 /// Splits a dict into its settings; an empty section counts as one.
-fn leaves(path: &[String], dict: Dict, out: &mut Vec<Leaf>) {
+fn settings_in(path: &[String], dict: Dict, out: &mut Vec<Setting>) {
     for (name, value) in dict {
         let path = [path, &[name]].concat();
         let sections = if path.first().is_some_and(|first| first == "oidc") { 3 } else { 2 };
         match value {
-            Value::Dict(_, inner) if path.len() < sections && !inner.is_empty() => leaves(&path, inner, out),
+            Value::Dict(_, inner) if path.len() < sections && !inner.is_empty() => {
+                settings_in(&path, inner, out)
+            }
             value => out.push((path, value)),
         }
     }
@@ -163,7 +165,7 @@ pub(super) fn extract(figment: &Figment, locator: &ErrorLocator<'_>) -> Extracte
         }
     }
     let mut all = Vec::new();
-    leaves(&[], dict, &mut all);
+    settings_in(&[], dict, &mut all);
     let without = |placeholder: &Dict, is_known: &dyn Fn(&str) -> bool| -> Dict {
         let others = placeholder.iter().filter(|(key, _)| !is_known(key));
         others.map(|(key, value)| (key.clone(), value.clone())).collect()
@@ -208,7 +210,7 @@ fn quoted_keys(error: &str) -> impl Iterator<Item = &str> {
 
 /// Where values come from.
 pub(super) struct ErrorLocator<'a> {
-    pub(super) lines: &'a Lines,
+    pub(super) lines: &'a KeyLines,
     pub(super) sources: &'a ValueSources,
 }
 

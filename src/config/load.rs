@@ -9,7 +9,7 @@ use figment::{
 };
 
 use super::{
-    errors::{self, ErrorLocator, Lines},
+    errors::{self, ErrorLocator, KeyLines},
     oidc,
     settings::{Config, SEVERAL_HOSTS, names_several_hosts},
 };
@@ -59,9 +59,9 @@ impl Config {
         more: impl FnOnce(&Self) -> Vec<String>,
     ) -> Result<Self, String> {
         let mut figment = Figment::new();
-        let mut lines = Lines::default();
+        let mut lines = KeyLines::default();
         if let Some(file) = file {
-            let (read, values) = Lines::read(file)?;
+            let (read, values) = KeyLines::read(file)?;
             lines = read;
             figment = figment.merge(Serialized::defaults(values));
         }

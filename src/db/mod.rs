@@ -51,7 +51,7 @@ pub struct Db {
     /// Flushes commits to disk, if the database does not do that itself.
     flusher: Option<Flusher>,
     /// Time limit of read statements; zero for no limit.
-    time: Duration,
+    read_timeout: Duration,
 }
 
 impl Db {
@@ -65,7 +65,7 @@ impl Db {
         Self::connect_with_timeout(url, max_connections, Duration::ZERO).await
     }
 
-    /// Like [`Db::connect`], but the database cancels read statements that run longer than `time`; zero for no limit.
+    /// Like [`Db::connect`], but the database cancels read statements that run longer than `read_timeout`; zero for no limit.
     /// Writes are never cancelled.
     ///
     /// # Errors
@@ -73,9 +73,9 @@ impl Db {
     pub async fn connect_with_timeout(
         url: &str,
         max_connections: u32,
-        time: Duration,
+        read_timeout: Duration,
     ) -> Result<Self, DbErr> {
-        Self::connect_with_reader(url, None, max_connections, time).await
+        Self::connect_with_reader(url, None, max_connections, read_timeout).await
     }
 
     /// Like [`Db::connect_with_timeout`], but PostgreSQL is read through another URL, such as that of a read-only
@@ -88,7 +88,7 @@ impl Db {
         url: &str,
         reader_url: Option<&str>,
         max_connections: u32,
-        time: Duration,
+        read_timeout: Duration,
     ) -> Result<Self, DbErr> {
         if let Some(path) = url.strip_prefix("sqlite://") {
             if path.is_empty() || path.contains(":memory:") || path.contains('?') {
@@ -102,9 +102,9 @@ impl Db {
             writer.acquire_timeout(Duration::from_secs(15));
             let writer = Database::connect(writer).await?;
             let mut reader = sqlite(url, "rw", max_connections, true);
-            if time > Duration::ZERO {
+            if read_timeout > Duration::ZERO {
                 reader.map_sqlx_sqlite_before_acquire(move |connection, _| {
-                    Box::pin(interrupt_after(connection, time))
+                    Box::pin(interrupt_after(connection, read_timeout))
                 });
             }
             let reader = Database::connect(reader).await?;
@@ -115,18 +115,18 @@ impl Db {
                 writer,
                 feed: ChangeFeed::default(),
                 flusher,
-                time,
+                read_timeout,
             });
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let read_by = reader_url.unwrap_or(url);
-            server_checks::reader(&session(read_by, Some(time))?, time).await?;
+            server_checks::reader(&session(read_by, Some(read_timeout))?, read_timeout).await?;
             let writing = session(url, None)?;
             // Acknowledged writes must not be lost, whatever the defaults of the database or the role are.
             let commit = server_checks::synchronous_commit(&writing).await?;
             let writing = writing.options([("synchronous_commit", commit)]);
             let writer = Database::connect(postgres(writing, max_connections.div_ceil(2))).await?;
-            let reading = session(read_by, Some(time))?;
+            let reading = session(read_by, Some(read_timeout))?;
             let reader = Database::connect(postgres(reading, max_connections)).await?;
             let connection_cache = ConnectionCache::try_new(reader.get_postgres_connection_pool());
             return Ok(Self {
@@ -135,7 +135,7 @@ impl Db {
                 writer,
                 feed: ChangeFeed::default(),
                 flusher: None,
-                time,
+                read_timeout,
             });
         }
         Err(DbErr::Custom("a database URL begins with sqlite:// or postgres://".to_owned()))
@@ -165,7 +165,7 @@ impl Db {
         let row = self.reader.query_one_raw(statement).await?;
         let row = row.ok_or_else(|| DbErr::RecordNotFound("settings".to_owned()))?;
         let (read_only, timeout): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-        Ok(server_checks::evaluate(&read_only, &timeout, self.time))
+        Ok(server_checks::evaluate(&read_only, &timeout, self.read_timeout))
     }
 
     /// The database settings that may lose acknowledged commits in a power failure. For SQLite this program sets them
@@ -324,13 +324,13 @@ fn sqlite(url: &str, mode: &str, connections: u32, read_only: bool) -> ConnectOp
     options
 }
 
-/// Interrupts a statement on `connection` that runs longer than `time`. A connection is taken from the pool for one
+/// Interrupts a statement on `connection` that runs longer than `read_timeout`. A connection is taken from the pool for one
 /// statement.
 async fn interrupt_after(
     connection: &mut sqlx::SqliteConnection,
-    time: Duration,
+    read_timeout: Duration,
 ) -> Result<bool, sqlx::Error> {
-    let until = Instant::now() + time;
+    let until = Instant::now() + read_timeout;
     let mut handle = connection.lock_handle().await?;
     handle.set_progress_handler(PROGRESS_STEPS, move || Instant::now() < until);
     Ok(true)
@@ -350,7 +350,7 @@ fn session(url: &str, reading: Option<Duration>) -> Result<PgConnectOptions, DbE
         .options([("default_transaction_read_only", read_only), ("client_min_messages", "error")]);
     Ok(match reading {
         // Zero means no limit for PostgreSQL as well.
-        Some(time) => address.options([("statement_timeout", time.as_millis().to_string())]),
+        Some(read_timeout) => address.options([("statement_timeout", read_timeout.as_millis().to_string())]),
         None => address,
     })
 }

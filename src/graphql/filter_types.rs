@@ -61,7 +61,7 @@ pub(super) fn with_connection_inputs(model: Model, object: &ObjectType, plural: 
                 MemberDef::new(name, TypeRef::named(&filter_type), field.doc)
                     .requires(requirements.iter().cloned())
             };
-            filter = match field.filtered_as {
+            filter = match field.filter_name {
                 Some(name) => filter.field(member(name)).field(member(field.name).old_name_of(name)),
                 None => filter.field(member(field.name)),
             };

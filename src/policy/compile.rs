@@ -45,7 +45,7 @@ pub(super) async fn compile(
                     let request =
                         [of.clone(), under.clone(), object.name.clone(), action.as_str().to_owned()];
                     let policy: Vec<Vec<String>> = lines().map(Rule::values).collect();
-                    let answer = (allow.ask(&policy, &request)?, !not_deny.ask(&policy, &request)?);
+                    let answer = (allow.decide(&policy, &request)?, !not_deny.decide(&policy, &request)?);
                     decided.insert(cell_key, answer);
                     answer
                 }
@@ -110,7 +110,7 @@ impl CellEnforcer {
         Ok(Self(enforcer))
     }
 
-    fn ask(&mut self, lines: &[Vec<String>], request: &[String; 4]) -> casbin::Result<bool> {
+    fn decide(&mut self, lines: &[Vec<String>], request: &[String; 4]) -> casbin::Result<bool> {
         let model = self.0.get_mut_model().get_mut_model();
         if let Some(rules) = model.get_mut("p").and_then(|kinds| kinds.get_mut("p")) {
             let rules = rules.get_mut_policy();

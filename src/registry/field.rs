@@ -62,7 +62,7 @@ impl ObjectType {
 
     /// The fields that inputs and imports can set.
     pub fn writable_fields(&self) -> impl Iterator<Item = (&'static Field, Validator)> + use<> {
-        self.fields.iter().filter_map(|field| Some((field, field.check?)))
+        self.fields.iter().filter_map(|field| Some((field, field.validator?)))
     }
 
     /// The types whose rows belong to rows of this one, directly or indirectly.
@@ -162,13 +162,13 @@ pub struct Field {
     /// Whether lists can be filtered and ordered by it.
     pub filterable: bool,
     /// Its name in filters if it differs; the field's own name stays valid in filters until the next version.
-    pub filtered_as: Option<&'static str>,
+    pub filter_name: Option<&'static str>,
     /// Whether `search` covers it.
     pub searchable: bool,
     /// How an input value is validated; `None` if no input sets it.
-    pub check: Option<Validator>,
+    pub validator: Option<Validator>,
     /// Whether it identifies a person or is a way to reach them.
-    pub identifies: bool,
+    pub is_identifying: bool,
 }
 
 impl FieldSource {
@@ -203,10 +203,10 @@ impl Field {
             source,
             mask: Mask::Hidden,
             filterable: false,
-            filtered_as: None,
+            filter_name: None,
             searchable: false,
-            check: None,
-            identifies: false,
+            validator: None,
+            is_identifying: false,
         }
     }
 
@@ -247,7 +247,7 @@ impl Field {
 
     /// Lists can be filtered and ordered by it; filters call it `name`.
     pub(super) const fn filterable_as(mut self, name: &'static str) -> Self {
-        self.filtered_as = Some(name);
+        self.filter_name = Some(name);
         self.filterable()
     }
 
@@ -256,14 +256,14 @@ impl Field {
         self
     }
 
-    /// Inputs and imports can set it; `check` validates the value.
-    pub(super) const fn writable(mut self, check: Validator) -> Self {
-        self.check = Some(check);
+    /// Inputs and imports can set it; `validator` checks the value.
+    pub(super) const fn writable(mut self, validator: Validator) -> Self {
+        self.validator = Some(validator);
         self
     }
 
     pub(super) const fn identifying(mut self) -> Self {
-        self.identifies = true;
+        self.is_identifying = true;
         self
     }
 

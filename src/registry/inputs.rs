@@ -165,7 +165,7 @@ pub struct InputType {
     /// Description in the SDL.
     pub doc: &'static str,
     /// A governed type whose writable fields are included, and the action that setting one needs.
-    pub of: Option<(&'static ObjectType, Action)>,
+    pub object: Option<(&'static ObjectType, Action)>,
     /// Its own fields.
     pub fields: &'static [InputField],
 }
@@ -184,7 +184,7 @@ impl InputType {
     /// Every field, those of the governed type last.
     pub fn all(&self) -> Vec<InputField> {
         let mut all = self.fields.to_vec();
-        if let Some((object, action)) = self.of {
+        if let Some((object, action)) = self.object {
             all.extend(object.writable_fields().map(|(field, check)| InputField {
                 name: field.name,
                 doc: field.doc,

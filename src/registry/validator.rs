@@ -66,7 +66,7 @@ impl Validator {
     ///
     /// # Errors
     /// The first error found.
-    pub fn check(self, text: &str, today: NaiveDate) -> Result<Option<String>, ValidationError> {
+    pub fn validate(self, text: &str, today: NaiveDate) -> Result<Option<String>, ValidationError> {
         let text: String = text.trim().nfc().collect();
         if text.is_empty() {
             return Ok(None);
@@ -172,8 +172,8 @@ fn is_language(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn check(check: Validator, text: &str) -> Result<Option<String>, ValidationError> {
-        check.check(text, NaiveDate::from_ymd_opt(2026, 11, 1).unwrap())
+    fn check(validator: Validator, text: &str) -> Result<Option<String>, ValidationError> {
+        validator.validate(text, NaiveDate::from_ymd_opt(2026, 11, 1).unwrap())
     }
 
     #[test]

@@ -66,11 +66,11 @@ impl Client {
     /// # Errors
     /// Why the request failed, without quoting anything.
     pub(super) async fn get(&self, url: &str) -> Result<Bytes, &'static str> {
-        let answer = tokio::time::timeout(REQUEST_TIMEOUT, self.ask(url));
+        let answer = tokio::time::timeout(REQUEST_TIMEOUT, self.send(url));
         answer.await.map_err(|_| "the server did not answer in time")?
     }
 
-    async fn ask(&self, url: &str) -> Result<Bytes, &'static str> {
+    async fn send(&self, url: &str) -> Result<Bytes, &'static str> {
         // Discovery documents supply URLs as well, so the check is here, where it cannot be bypassed.
         let uri: Uri = url.parse().ok().filter(|_| is_trustworthy(url)).ok_or("the URL is not https")?;
         let (host, tls) = (uri.host().unwrap_or_default(), uri.scheme_str() == Some("https"));

@@ -233,14 +233,14 @@ fn merge_values(
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
     let is_taken = |field: &Field| take.iter().any(|taken| taken.name == field.name);
-    for (field, check) in
+    for (field, validator) in
         CONTACT.writable_fields().filter(|(field, _)| field.category != DataCategory::Postal)
     {
         let value = match (get(after, field), get(duplicate, field)) {
             (_, None) => continue,
             (Some(own), Some(other)) if own == other => continue,
-            (Some(own), Some(other)) if check == Validator::Lines && !is_taken(field) => {
-                let joined = check.check(&format!("{own}\n\n{other}"), now.date_naive());
+            (Some(own), Some(other)) if validator == Validator::Lines && !is_taken(field) => {
+                let joined = validator.validate(&format!("{own}\n\n{other}"), now.date_naive());
                 let too_long = format!("the `{}` of both contacts are too long together", field.name);
                 let conflict = || {
                     Error::new(Code::Conflict, too_long)
@@ -389,7 +389,7 @@ fn points(contact: &contact::Model) -> impl Iterator<Item = NewContactPoint> {
         let value_of = |name: &str| CONTACT.field(name).and_then(|field| get(contact, field));
         // A country alone reaches nobody.
         let reaches = names.iter().any(|name| {
-            CONTACT.field(name).is_some_and(|field| field.identifies && get(contact, field).is_some())
+            CONTACT.field(name).is_some_and(|field| field.is_identifying && get(contact, field).is_some())
         });
         let values: Vec<_> = names.into_iter().filter_map(|name| Some((name, value_of(name)?))).collect();
         reaches.then_some(NewContactPoint { contact_id: contact.id, kind, values })

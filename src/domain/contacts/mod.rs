@@ -239,7 +239,7 @@ pub fn new_rows(
     values: &Values,
     source: &Source,
 ) -> Result<(contact::Model, provenance::Model), Error> {
-    if !values.iter().any(|(field, _)| field.identifies) {
+    if !values.iter().any(|(field, _)| field.is_identifying) {
         let message = "a contact needs a name, an e-mail address, a phone number or a postal address";
         return Err(Error::bad_input(message).with_input_path("input"));
     }
@@ -356,7 +356,7 @@ pub async fn rectify(
         tx.record(entry(changes)).await?;
         return Ok(Rectified { after: before.clone(), before, points });
     }
-    let empties = change.values.iter().any(|(field, value)| field.identifies && value.is_none());
+    let empties = change.values.iter().any(|(field, value)| field.is_identifying && value.is_none());
     if empties && !rows::identifies(actor, &after) {
         let message = "a contact needs a name, an e-mail address, a phone number or a postal address";
         return Err(Error::bad_input(message).with_input_path("input.clear"));

@@ -141,7 +141,10 @@ pub(super) fn get(contact: &contact::Model, field: &Field) -> Option<String> {
 /// the caller may not read do not count, or the answer would reveal them.
 pub(super) fn identifies(actor: &Actor, contact: &contact::Model) -> bool {
     let readable = |field: &Field| actor.can(&format!("{}.{}", CONTACT.name, field.name), Action::Read);
-    CONTACT.fields.iter().any(|field| field.identifies && readable(field) && get(contact, field).is_some())
+    CONTACT
+        .fields
+        .iter()
+        .any(|field| field.is_identifying && readable(field) && get(contact, field).is_some())
 }
 
 /// Records which addresses changed: earlier declarations concern the previous address. A first address is no

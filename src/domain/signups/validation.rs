@@ -51,8 +51,13 @@ fn invalid_input(name: &str, message: impl Into<String>) -> Error {
 }
 
 /// Validates a value by the registry; the error names the field, never the value.
-fn validate(check: Validator, name: &str, text: &str, now: DateTime<Utc>) -> Result<Option<String>, Error> {
-    let result = check.check(text, now.date_naive());
+fn validate(
+    validator: Validator,
+    name: &str,
+    text: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<String>, Error> {
+    let result = validator.validate(text, now.date_naive());
     result.map_err(|error| invalid_input(name, format!("`{name}` {}", error.requirement())))
 }
 

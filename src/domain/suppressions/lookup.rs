@@ -277,11 +277,11 @@ pub fn reject_suppressed(
     purpose: &str,
 ) -> Result<(), Error> {
     let Some(channel) = matches.blocked_channel(policy, addresses, purpose) else { return Ok(()) };
-    let position = match channel {
+    let field = match channel {
         Channel::Email => "email",
         Channel::Phone | Channel::Sms => "phone",
         Channel::Post => "street",
     };
     let message = "this address must not be used for this purpose: its owner has objected";
-    Err(Error::bad_input(message).with_input_path(format!("input.{position}")))
+    Err(Error::bad_input(message).with_input_path(format!("input.{field}")))
 }

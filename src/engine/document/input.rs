@@ -63,7 +63,7 @@ fn required_rights_of(ty: &InputType, value: &Value, path: &str) -> RequiredRigh
         let Some(value) = entries.get(name).filter(|value| **value != Value::Null) else { continue };
         let path = format!("{path}.{name}");
         rights.extend(field.right.map(|right| (right, path.clone())));
-        match (field.kind, ty.of) {
+        match (field.kind, ty.object) {
             (InputKind::Object(nested), _) => rights.extend(self::required_rights_of(nested, value, &path)),
             (InputKind::FieldNames(object), Some((_, action))) => {
                 let single = std::slice::from_ref(value);
@@ -329,11 +329,11 @@ fn parse_value(
                 number.ok_or_else(|| at(Error::bad_input(format!("`{name}` must be a whole number"))))?,
             )
         }
-        InputKind::Text(check) => {
+        InputKind::Text(validator) => {
             let Value::String(text) = value else {
                 return Err(at(Error::bad_input(format!("`{name}` must be a text"))));
             };
-            match check.check(text, today) {
+            match validator.validate(text, today) {
                 Ok(Some(text)) => InputValue::Text(text),
                 Ok(None) => return Err(at(Error::bad_input(format!("`{name}` is empty")))),
                 Err(error) => return Err(at(Error::bad_input(format!("`{name}` {}", error.requirement())))),

@@ -62,7 +62,7 @@ fn parse_nested(
             "not" => all.push(Filter::Not(Box::new(parse_nested(object, value, allowed, depth + 1, tests)?))),
             name => {
                 let field = filterable_field(object, name, allowed)?;
-                if let Some(alias) = field.filtered_as.filter(|alias| *alias != name)
+                if let Some(alias) = field.filter_name.filter(|alias| *alias != name)
                     && entries.get(alias).is_some_and(|value| *value != Value::Null)
                 {
                     return Err(given_twice(alias, name));
@@ -107,7 +107,7 @@ fn filterable_field(
 ) -> Result<&'static Field, Error> {
     let mut fields = object.fields.iter().filter(|field| field.filterable);
     let field = fields
-        .find(|field| field.name == name || field.filtered_as == Some(name))
+        .find(|field| field.name == name || field.filter_name == Some(name))
         .ok_or_else(|| Error::bad_input(format!("`{name}` cannot be compared")))?;
     if allowed(field) {
         return Ok(field);

@@ -317,14 +317,14 @@ impl Page {
 /// `first` or `last`, 50 by default, at most 1,000.
 fn page_size(arguments: &Arguments) -> Result<(u64, bool), Error> {
     let (first, last) = (arguments.int("first")?, arguments.int("last")?);
-    let arguments: [Option<&Value>; 2] = [arguments.get("after"), arguments.get("before")];
+    let cursors: [Option<&Value>; 2] = [arguments.get("after"), arguments.get("before")];
     let (name, rows, backward) = match (first, last) {
         (Some(_), Some(_)) => return Err(Error::bad_input("give `first` or `last`, not both")),
         (None, Some(last)) => ("last", last, true),
         (Some(first), None) => ("first", first, false),
         (None, None) => ("first", i64::try_from(DEFAULT_PAGE_ROWS).unwrap_or_default(), false),
     };
-    if let [Some(_), Some(_)] = arguments {
+    if let [Some(_), Some(_)] = cursors {
         return Err(Error::bad_input("give `after` or `before`, not both"));
     }
     match u64::try_from(rows) {

@@ -105,7 +105,7 @@ impl NativeSource {
         let times = [self.collected_at, self.recorded_at, self.informed_at];
         let is_field = |name: &String| CONTACT.field(name).is_some();
         !self.source.trim().is_empty()
-            && texts.into_iter().flatten().all(|line| Validator::Line.check(line, today).is_ok())
+            && texts.into_iter().flatten().all(|line| Validator::Line.validate(line, today).is_ok())
             && times.into_iter().flatten().all(|at| is_plausible(at, today))
             && self.fields.len() <= CONTACT.fields.len()
             && self.fields.iter().all(is_field)
@@ -204,9 +204,9 @@ impl<R: Read> JsonRows<R> {
                 continue;
             };
             match value {
-                Json::String(text) if field.check.is_some() => draft.value(field, field.name, text),
+                Json::String(text) if field.validator.is_some() => draft.value(field, field.name, text),
                 Json::Null => {}
-                _ if field.check.is_some() => draft.invalid_value(field.name, Reason::WrongType),
+                _ if field.validator.is_some() => draft.invalid_value(field.name, Reason::WrongType),
                 // Fields that Zweck computes.
                 _ => {}
             }

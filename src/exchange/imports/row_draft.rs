@@ -209,13 +209,13 @@ impl RowDraft {
 
     /// Of a cell with several addresses or numbers the first, where each can be read; the others become contact points.
     fn first_of_several<'g>(&mut self, field: &Field, column: &str, cell: &'g str) -> Cow<'g, str> {
-        let (kind, parts) = match field.check {
+        let (kind, parts) = match field.validator {
             Some(Validator::Email) => (ContactPointKind::Email, mailboxes_in(cell)),
             Some(Validator::Phone) => (ContactPointKind::Phone, numbers_in(cell)),
             _ => return Cow::Borrowed(cell),
         };
         let is_valid = |part: &String| {
-            let check_value = field.check.map(|check| check.check(part, self.checks.today));
+            let check_value = field.validator.map(|validator| validator.validate(part, self.checks.today));
             matches!(check_value, Some(Ok(Some(_))))
         };
         let [first_of_several, others @ ..] = parts.as_slice() else { return Cow::Borrowed(cell) };
@@ -239,7 +239,7 @@ impl RowDraft {
         }
         let cell = self.first_of_several(field, column, cell);
         if let Some(value) = self.check_value(field, column, &cell) {
-            if field.check == Some(Validator::Email) {
+            if field.validator == Some(Validator::Email) {
                 self.mailbox = Some((column.to_owned(), email_key(&value)));
             }
             self.values.push((field, value));
@@ -290,22 +290,24 @@ impl RowDraft {
 
     /// Whether `given` is as the field called `name` wants it.
     pub fn fits(&self, name: &str, cell: &str) -> bool {
-        let check = CONTACT.field(name).and_then(|field| field.check);
-        check.is_some_and(|check| check.check(cell, self.checks.today).is_ok_and(|value| value.is_some()))
+        let validator = CONTACT.field(name).and_then(|field| field.validator);
+        validator.is_some_and(|validator| {
+            validator.validate(cell, self.checks.today).is_ok_and(|value| value.is_some())
+        })
     }
 
     /// A value as it is kept: checked, and as given where it does not have the shape of its field but may stay.
     fn check_value(&mut self, field: &Field, column: &str, cell: &str) -> Option<String> {
-        let check = field.check?;
-        match check.check(cell, self.checks.today) {
-            Ok(Some(value)) if check == Validator::Phone => Some(self.phone_as_e164(column, value)?),
+        let validator = field.validator?;
+        match validator.validate(cell, self.checks.today) {
+            Ok(Some(value)) if validator == Validator::Phone => Some(self.phone_as_e164(column, value)?),
             Ok(value) => value,
             Err(error) => {
                 self.invalid_value(column, error.into());
                 // As given, where the column holds any text and the text itself is sound.
                 let is_format_error =
-                    matches!(check, Validator::Email | Validator::Phone | Validator::Language);
-                let line = Validator::Line.check(cell, self.checks.today).ok().flatten();
+                    matches!(validator, Validator::Email | Validator::Phone | Validator::Language);
+                let line = Validator::Line.validate(cell, self.checks.today).ok().flatten();
                 line.filter(|_| is_format_error && self.checks.on_invalid == OnInvalid::Keep)
             }
         }
@@ -339,7 +341,7 @@ impl RowDraft {
         native: Option<NativeExtras>,
         seen: &mut SeenKeys,
     ) -> CheckedRow {
-        let identifies = !self.points.is_empty() || self.values.iter().any(|(field, _)| field.identifies);
+        let identifies = !self.points.is_empty() || self.values.iter().any(|(field, _)| field.is_identifying);
         if !self.fatal && !identifies {
             self.reject(None, Reason::NoNameOrContact);
         }

@@ -136,7 +136,7 @@ pub(super) fn sent(request: &PageRequest, code: &str) -> Result<PageResponse, Er
 /// # Errors
 /// The text for the person.
 pub(super) fn address(request: &PageRequest, typed: &str) -> Result<String, String> {
-    match Validator::Email.check(typed, request.app.now().date_naive()) {
+    match Validator::Email.validate(typed, request.app.now().date_naive()) {
         Ok(Some(address)) => Ok(address),
         Ok(None) => Err(request.texts.say("page-fault-email-missing")),
         Err(_) => Err(request.texts.say("page-fault-email-invalid")),
@@ -167,7 +167,7 @@ pub(super) async fn take(request: &PageRequest, code: &str, filled: &Form) -> Re
     }
     let mut parse_name = |field: &'static str| {
         let typed = filled.get(field).filter(|_| form.fields.iter().any(|requested| requested == field));
-        Validator::Line.check(typed.unwrap_or_default(), request.app.now().date_naive()).unwrap_or_else(
+        Validator::Line.validate(typed.unwrap_or_default(), request.app.now().date_naive()).unwrap_or_else(
             |_| {
                 error(field, texts.say("page-fault-name"));
                 None

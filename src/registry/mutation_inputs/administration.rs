@@ -16,7 +16,7 @@ use crate::{
 pub(in crate::registry) static CREATE_RECIPIENT: InputType = InputType {
     name: "CreateRecipientInput",
     doc: "A recipient to whom personal data will be disclosed (Art. 4(9)).",
-    of: None,
+    object: None,
     fields: &[
         field("name", Text(Validator::Line), "Name.").required().requires_right(Create, "Recipient.name"),
         field("kind", Enum(&RECIPIENT_KIND), "Role in the processing.")
@@ -38,7 +38,7 @@ pub(in crate::registry) static CREATE_RECIPIENT: InputType = InputType {
 pub(in crate::registry) static ACKNOWLEDGE_STOPS: InputType = InputType {
     name: "AcknowledgeStopsInput",
     doc: "The acknowledgement of stop duties by a recipient.",
-    of: None,
+    object: None,
     fields: &[
         field("recipientId", Id, "Which recipient.").required().requires_right(Update, "Stop.acknowledgedAt"),
         field("batchId", Id, "The batch, as given on each line of the stop file.")
@@ -51,7 +51,7 @@ pub(in crate::registry) static ACKNOWLEDGE_STOPS: InputType = InputType {
 pub(in crate::registry) static CREATE_ACCESS_TOKEN: InputType = InputType {
     name: "CreateAccessTokenInput",
     doc: "A new credential for roles and purposes that the caller may grant; it can neither outlive nor exceed the caller's own.",
-    of: None,
+    object: None,
     fields: &[
         field("name", Text(Validator::Line), "Name, for those who manage access tokens.")
             .required()
@@ -75,7 +75,7 @@ pub(in crate::registry) static CREATE_ACCESS_TOKEN: InputType = InputType {
 pub(in crate::registry) static REVOKE_ACCESS_TOKEN: InputType = InputType {
     name: "RevokeAccessTokenInput",
     doc: "The end of a credential.",
-    of: None,
+    object: None,
     fields: &[field("accessTokenId", Id, "Which token.")
         .required()
         .requires_right(Update, "AccessToken.revokedAt")],

@@ -16,7 +16,7 @@ use crate::{
 pub(in crate::registry) static RECORD_CONSENT: InputType = InputType {
     name: "RecordConsentInput",
     doc: "A consent that the person gave to a published text (Art. 7(1)).",
-    of: None,
+    object: None,
     fields: &[
         field("contactId", Id, "The contact.").required(),
         field("purpose", Purpose, "Code of the purpose; never a group (Recital 43).")
@@ -54,7 +54,7 @@ pub(in crate::registry) static RECORD_CONSENT: InputType = InputType {
 pub(in crate::registry) static REQUEST_CONSENT: InputType = InputType {
     name: "RequestConsentInput",
     doc: "A consent for e-mail that the person signed up for and has yet to confirm, for a contact by id or for the owner of an e-mail address.",
-    of: None,
+    object: None,
     fields: &[
         field("contactId", Id, "The contact.").requires_right(Create, "ConsentEvent.declaredAt"),
         field(
@@ -87,7 +87,7 @@ pub(in crate::registry) static REQUEST_CONSENT: InputType = InputType {
 pub(in crate::registry) static RENEW_CONSENT: InputType = InputType {
     name: "RenewConsentInput",
     doc: "A consent that the person renewed, with its evidence; for one that was withdrawn or refused, record a new consent instead.",
-    of: None,
+    object: None,
     fields: &[
         field("consentId", Id, "Which consent.")
             .required()
@@ -124,7 +124,7 @@ pub(in crate::registry) static RENEW_CONSENT: InputType = InputType {
 pub(in crate::registry) static WITHDRAW_CONSENT: InputType = InputType {
     name: "WithdrawConsentInput",
     doc: "A withdrawal (Art. 7(3)): of one consent by id, or by a contact or the person with an address for a purpose or group, on one channel or all. The addresses are kept on the suppression list and blocked on every contact. Under a purpose that sees all it is accepted for an address that no contact has.",
-    of: None,
+    object: None,
     fields: &[
         field("consentId", Id, "Which consent.")
             .deprecated_name("id")

@@ -16,7 +16,7 @@ use crate::{
 pub(in crate::registry) static SOURCE: InputType = InputType {
     name: "SourceInput",
     doc: "Source of the data (Art. 14(2)(f)). The recording actor is taken from the credential, the time from the server.",
-    of: None,
+    object: None,
     fields: &[
         field("name", Text(Validator::Line), "Name of the source.")
             .required()
@@ -33,7 +33,7 @@ pub(in crate::registry) static SOURCE: InputType = InputType {
 pub(in crate::registry) static GROUND_OF_CONTACT: InputType = InputType {
     name: "ContactGroundInput",
     doc: "The fact that makes storing the contact lawful (Art. 6(1)).",
-    of: None,
+    object: None,
     fields: &[
         field("purpose", Purpose, "Code of the purpose.").required().requires_right(Create, "Ground.purpose"),
         field("reference", Text(Validator::Line), "Contract number, duty or balancing test.")
@@ -46,7 +46,7 @@ pub(in crate::registry) static GROUND_OF_CONTACT: InputType = InputType {
 pub(in crate::registry) static CREATE_CONTACT: InputType = InputType {
     name: "CreateContactInput",
     doc: "A new contact: values, their source and the ground that makes storing them lawful.",
-    of: Some((&CONTACT, Create)),
+    object: Some((&CONTACT, Create)),
     fields: &[
         field("source", Object(&SOURCE), "Where the data comes from.").required(),
         field(
@@ -60,7 +60,7 @@ pub(in crate::registry) static CREATE_CONTACT: InputType = InputType {
 pub(in crate::registry) static UPDATE_CONTACT: InputType = InputType {
     name: "UpdateContactInput",
     doc: "A change to a contact: given fields are set, fields listed in `clear` are emptied, all others stay.",
-    of: Some((&CONTACT, Update)),
+    object: Some((&CONTACT, Update)),
     fields: &[
         field("contactId", Id, "Which contact.").required().deprecated_name("id"),
         field(
@@ -77,7 +77,7 @@ pub(in crate::registry) static UPDATE_CONTACT: InputType = InputType {
 pub(in crate::registry) static MERGE_CONTACTS: InputType = InputType {
     name: "MergeContactsInput",
     doc: "Two contacts that are the same person. Empty fields are filled from the duplicate, its other addresses become contact points, and its notes are appended. For all other fields the value of the remaining contact is kept.",
-    of: None,
+    object: None,
     fields: &[
         field("contactId", Id, "The contact that remains.").required().deprecated_name("id"),
         field("duplicateId", Id, "The contact that is merged into it and then no longer exists.").required(),
@@ -97,7 +97,7 @@ pub(in crate::registry) static MERGE_CONTACTS: InputType = InputType {
 pub(in crate::registry) static ADD_CONTACT_POINT: InputType = InputType {
     name: "AddContactPointInput",
     doc: "A further contact point: an e-mail address, a phone number or a postal address, according to `kind`.",
-    of: Some((&CONTACT_POINT, Create)),
+    object: Some((&CONTACT_POINT, Create)),
     fields: &[
         field("contactId", Id, "The contact.").required(),
         field("kind", Enum(&CONTACT_POINT_KIND), "What kind.")
@@ -109,7 +109,7 @@ pub(in crate::registry) static ADD_CONTACT_POINT: InputType = InputType {
 pub(in crate::registry) static REMOVE_CONTACT_POINT: InputType = InputType {
     name: "RemoveContactPointInput",
     doc: "A contact point to remove.",
-    of: None,
+    object: None,
     fields: &[field("contactPointId", Id, "The contact point.")
         .required()
         .requires_right(Update, "Contact.contactPoints")],
@@ -118,7 +118,7 @@ pub(in crate::registry) static REMOVE_CONTACT_POINT: InputType = InputType {
 pub(in crate::registry) static RESTRICT_CONTACT: InputType = InputType {
     name: "RestrictContactInput",
     doc: "A restriction of processing (Art. 18(1)); from then on only purposes allowed under restriction see the contact.",
-    of: None,
+    object: None,
     fields: &[
         field("contactId", Id, "Which contact.").required().deprecated_name("id"),
         field("limb", Enum(&RESTRICTION_LIMB), "Point of Art. 18(1) on which it is based.")
@@ -136,7 +136,7 @@ pub(in crate::registry) static RESTRICT_CONTACT: InputType = InputType {
 pub(in crate::registry) static LIFT_RESTRICTION: InputType = InputType {
     name: "LiftRestrictionInput",
     doc: "The end of all restrictions of a contact, after the person was informed (Art. 18(3)).",
-    of: None,
+    object: None,
     fields: &[
         field("contactId", Id, "Which contact.")
             .required()

@@ -16,7 +16,7 @@ use crate::{
 pub(in crate::registry) static RECORD_GROUND: InputType = InputType {
     name: "RecordGroundInput",
     doc: "A fact that makes a purpose lawful for a contact; requires the right to grant that ground.",
-    of: None,
+    object: None,
     fields: &[
         field("contactId", Id, "The contact.").required(),
         field("purpose", Purpose, "Code of the purpose.").required().requires_right(Create, "Ground.purpose"),
@@ -30,7 +30,7 @@ pub(in crate::registry) static RECORD_GROUND: InputType = InputType {
 pub(in crate::registry) static END_GROUND: InputType = InputType {
     name: "EndGroundInput",
     doc: "The end of a ground.",
-    of: None,
+    object: None,
     fields: &[
         field("groundId", Id, "Which ground.")
             .required()
@@ -43,7 +43,7 @@ pub(in crate::registry) static END_GROUND: InputType = InputType {
 pub(in crate::registry) static RECORD_OBJECTION: InputType = InputType {
     name: "RecordObjectionInput",
     doc: "An objection (Art. 21) to a purpose or a group of purposes, by a contact id or by the person with an address. An objection to advertising is also kept on the suppression list, which outlives the contact, and blocks every contact with the address. Under a purpose that sees all it is accepted for an address that no contact has.",
-    of: None,
+    object: None,
     fields: &[
         field("contactId", Id, "The contact."),
         field(
@@ -70,7 +70,7 @@ pub(in crate::registry) static RECORD_OBJECTION: InputType = InputType {
 pub(in crate::registry) static END_OBJECTION: InputType = InputType {
     name: "EndObjectionInput",
     doc: "The end of an objection that the person takes back. The suppression list still applies to declarations made before.",
-    of: None,
+    object: None,
     fields: &[
         field("objectionId", Id, "Which objection.")
             .required()
@@ -83,7 +83,7 @@ pub(in crate::registry) static END_OBJECTION: InputType = InputType {
 pub(in crate::registry) static LIFT_BLOCK: InputType = InputType {
     name: "LiftBlockInput",
     doc: "The end of a block, for one contact only.",
-    of: None,
+    object: None,
     fields: &[
         field("blockId", Id, "Which block.")
             .required()

@@ -16,7 +16,7 @@ use crate::{
 pub(in crate::registry) static OPEN_REQUEST: InputType = InputType {
     name: "OpenRequestInput",
     doc: "A data-subject request that was received; its deadline is counted from receipt (Art. 12(3)).",
-    of: None,
+    object: None,
     fields: &[
         field("contactId", Id, "The contact.").required().requires_right(Create, "PrivacyRequest.contact"),
         field("kind", Enum(&REQUEST_KIND), "The right that is exercised.")
@@ -33,7 +33,7 @@ pub(in crate::registry) static OPEN_REQUEST: InputType = InputType {
 pub(in crate::registry) static CANCEL_REQUEST: InputType = InputType {
     name: "CancelRequestInput",
     doc: "A request that the person takes back.",
-    of: None,
+    object: None,
     fields: &[
         field("privacyRequestId", Id, "Which request.")
             .required()

@@ -157,7 +157,7 @@ impl<R: Read> LineDraft<'_, R> {
     fn cell(&mut self, field: &str) -> Option<String> {
         let (index, _) = self.columns.column(field)?;
         let text = self.table.text(index);
-        let text = text.and_then(|text| Ok(Validator::Line.check(&text, self.rules.now.date_naive())?));
+        let text = text.and_then(|text| Ok(Validator::Line.validate(&text, self.rules.now.date_naive())?));
         text.unwrap_or_else(|reason| {
             self.invalid_value(field, reason);
             None

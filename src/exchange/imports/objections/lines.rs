@@ -98,7 +98,7 @@ impl<R: Read> LineDraft<'_, R> {
 
     fn text(&self, index: usize) -> Result<Option<String>, Reason> {
         let text = self.table.text(index)?;
-        Ok(Validator::Line.check(&text, chrono::NaiveDate::MAX)?)
+        Ok(Validator::Line.validate(&text, chrono::NaiveDate::MAX)?)
     }
 
     fn read(&mut self, import: &ObjectionImport, now: DateTime<Utc>) -> ParsedLine {
