@@ -48,6 +48,9 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(text) => return CliError::Usage(format!("configuration: {text}")).exit(),
     };
+    for warning in config.sources.warnings() {
+        cli::note(&format!("warning: configuration: {warning}"));
+    }
     match run(cli.command, &config, cli.database_url) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.exit(),

@@ -188,7 +188,8 @@ async fn a_mutation_that_was_begun_is_not_cut_in_half() {
 #[tokio::test]
 async fn too_many_operations_at_once_are_told_so() {
     for World { test, .. } in worlds().await {
-        let router = serving(within_a_second(&test).await, Limits { operations: 1, ..Limits::default() });
+        let router =
+            serving(within_a_second(&test).await, Limits { concurrent_operations: 1, ..Limits::default() });
         let caller = test.caller("support", "customer_care").await;
         let lock = Lock::on(&test, LOCK_CONTACTS).await;
         let slow = tokio::spawn({
@@ -249,7 +250,7 @@ fn viewer(token: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_slow_connections_stop_nobody() {
     let test = each().await.remove(0);
-    let limits = Limits { head_seconds: 5, body_seconds: 5, ..Limits::default() };
+    let limits = Limits { header_seconds: 5, body_seconds: 5, ..Limits::default() };
     let address = listening(&test, limits).await;
     let token = test.token(&["support"], &["customer_care"]).await;
     let open = "POST /graphql HTTP/1.1\r\nhost: x\r\n";
@@ -286,7 +287,7 @@ async fn a_thousand_slow_connections_stop_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_and_superfluous_connections_are_closed() {
     let test = each().await.remove(0);
-    let address = listening(&test, Limits { connections: 2, head_seconds: 2, ..Limits::default() }).await;
+    let address = listening(&test, Limits { connections: 2, header_seconds: 2, ..Limits::default() }).await;
     let token = test.token(&["support"], &["customer_care"]).await;
     // One that was served and stays, and one that says nothing.
     let mut kept = TcpStream::connect(address).await.unwrap();
@@ -312,7 +313,7 @@ async fn idle_and_superfluous_connections_are_closed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn broken_frames_are_refused() {
     let test = each().await.remove(0);
-    let address = listening(&test, Limits { head_seconds: 2, body_seconds: 2, ..Limits::default() }).await;
+    let address = listening(&test, Limits { header_seconds: 2, body_seconds: 2, ..Limits::default() }).await;
     let token = test.token(&["support"], &["customer_care"]).await;
     let good = viewer(token.expose_secret());
     let bent = |from: &str, to: &str| {

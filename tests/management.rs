@@ -225,12 +225,17 @@ async fn measures_count_and_tell_of_nobody() {
         for line in [
             "zweck_errors_total{code=\"AUDIT_UNAVAILABLE\"}",
             "zweck_limits_hit_total{limit=\"body\"}",
+            "zweck_policy_reloads_total{outcome=\"refused\"}",
+            "zweck_mail_deliveries_total{outcome=\"deferred\"}",
+            // Names of the version before.
             "zweck_policy_loads_total{outcome=\"refused\"}",
+            "zweck_mails_total{outcome=\"postponed\"}",
+            "zweck_operations_under_way",
             "zweck_pool_connections{pool=\"reader\",state=\"idle\"}",
             "zweck_pool_connections{pool=\"writer\",state=\"in_use\"}",
             "zweck_pool_connections_max{pool=\"reader\"} 4",
             "zweck_pool_timeouts_total",
-            "zweck_operations_under_way",
+            "zweck_operations_in_flight",
             &format!("zweck_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")),
             &format!("zweck_policy_info{{revision=\"{}\"}} 1", test.app.policy.current().revision()),
         ] {

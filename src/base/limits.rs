@@ -47,11 +47,11 @@ pub struct Limits {
     /// Maximum cost per credential and minute; 0 for no limit.
     pub cost_per_minute: u64,
     /// Maximum number of concurrent operations.
-    pub operations: u64,
+    pub concurrent_operations: u64,
     /// Maximum number of open connections.
     pub connections: u64,
     /// Maximum seconds for the head of a request and for an idle connection.
-    pub head_seconds: u64,
+    pub header_seconds: u64,
     /// Maximum seconds for the body of a request.
     pub body_seconds: u64,
 }
@@ -74,9 +74,9 @@ impl Default for Limits {
             values: 1_000_000,
             operation_seconds: 30,
             cost_per_minute: 60_000,
-            operations: 128,
+            concurrent_operations: 128,
             connections: 8_192,
-            head_seconds: 10,
+            header_seconds: 10,
             body_seconds: 30,
         }
     }
@@ -103,9 +103,9 @@ impl Limits {
             ("values", self.values, 1_000, 1_000_000_000),
             ("operation_seconds", self.operation_seconds, 1, 3_600),
             ("cost_per_minute", self.cost_per_minute, 0, 1_000_000_000),
-            ("operations", self.operations, 1, 100_000),
+            ("concurrent_operations", self.concurrent_operations, 1, 100_000),
             ("connections", self.connections, 1, 1_000_000),
-            ("head_seconds", self.head_seconds, 1, 600),
+            ("header_seconds", self.header_seconds, 1, 600),
             ("body_seconds", self.body_seconds, 1, 3_600),
         ] {
             if !(least..=most).contains(&value) {

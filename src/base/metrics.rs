@@ -22,19 +22,24 @@ const BUCKETS_SECONDS: [f64; 13] =
 
 const HTTP: &str = "zweck_http_request_seconds";
 const OPERATION: &str = "zweck_operation_seconds";
-const UNDER_WAY: &str = "zweck_operations_under_way";
+const IN_FLIGHT: &str = "zweck_operations_in_flight";
 const DECISIONS: &str = "zweck_decisions_total";
 const ERRORS: &str = "zweck_errors_total";
 const LIMITS: &str = "zweck_limits_hit_total";
 const ENTRIES: &str = "zweck_audit_entries_total";
-const LOADS: &str = "zweck_policy_loads_total";
-const MAILS: &str = "zweck_mails_total";
+const RELOADS: &str = "zweck_policy_reloads_total";
+const DELIVERIES: &str = "zweck_mail_deliveries_total";
 const JOBS: &str = "zweck_jobs_total";
 const CONNECTIONS: &str = "zweck_pool_connections";
 const MAX_CONNECTIONS: &str = "zweck_pool_connections_max";
 const NO_CONNECTION: &str = "zweck_pool_timeouts_total";
 const BUILD: &str = "zweck_build_info";
 const POLICY: &str = "zweck_policy_info";
+
+/// Series under the names of the version before, counted beside the new ones until the next version.
+const OLD_IN_FLIGHT: &str = "zweck_operations_under_way";
+const OLD_RELOADS: &str = "zweck_policy_loads_total";
+const OLD_DELIVERIES: &str = "zweck_mails_total";
 
 /// Records a run of a background job.
 pub fn count_job(job: &'static str, done: bool) {
@@ -59,13 +64,19 @@ pub fn install_recorder() -> Option<&'static PrometheusHandle> {
 fn describe() {
     describe_histogram!(HTTP, "Duration of requests, by status of the response.");
     describe_histogram!(OPERATION, "Duration of operations, by root field.");
-    describe_gauge!(UNDER_WAY, "Operations in progress.");
+    describe_gauge!(IN_FLIGHT, "Operations in progress.");
+    describe_gauge!(OLD_IN_FLIGHT, "Old name of zweck_operations_in_flight.");
     describe_counter!(DECISIONS, "Requested fields, by decision.");
     describe_counter!(ERRORS, "Errors returned to clients, by code.");
     describe_counter!(LIMITS, "Requests that exceeded a limit, by limit.");
     describe_counter!(ENTRIES, "Entries written to the audit log.");
-    describe_counter!(LOADS, "Changed policies that were loaded or refused.");
-    describe_counter!(MAILS, "Attempts to deliver a mail, by outcome.");
+    describe_counter!(RELOADS, "Changed policies that were loaded or refused.");
+    describe_counter!(OLD_RELOADS, "Old name of zweck_policy_reloads_total.");
+    describe_counter!(DELIVERIES, "Attempts to deliver a mail, by outcome.");
+    describe_counter!(
+        OLD_DELIVERIES,
+        "Old name of zweck_mail_deliveries_total, with old names of two outcomes."
+    );
     describe_counter!(JOBS, "Runs of background jobs, by job and outcome.");
     describe_gauge!(CONNECTIONS, "Connections to the database, by pool and state.");
     describe_gauge!(MAX_CONNECTIONS, "Maximum number of connections of a pool.");
@@ -80,14 +91,17 @@ fn describe() {
         counter!(LIMITS, "limit" => limit).increment(0);
     }
     for outcome in ["loaded", "refused"] {
-        counter!(LOADS, "outcome" => outcome).increment(0);
+        counter!(RELOADS, "outcome" => outcome).increment(0);
+        counter!(OLD_RELOADS, "outcome" => outcome).increment(0);
     }
-    for outcome in ["sent", "postponed", "given_up", "withheld"] {
-        counter!(MAILS, "outcome" => outcome).increment(0);
+    for outcome in ["sent", "deferred", "abandoned", "withheld"] {
+        counter!(DELIVERIES, "outcome" => outcome).increment(0);
+        counter!(OLD_DELIVERIES, "outcome" => old_outcome(outcome)).increment(0);
     }
     counter!(ENTRIES).increment(0);
     counter!(NO_CONNECTION).increment(0);
-    gauge!(UNDER_WAY).set(0);
+    gauge!(IN_FLIGHT).set(0);
+    gauge!(OLD_IN_FLIGHT).set(0);
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1);
 }
 
@@ -100,7 +114,8 @@ pub struct OperationTimer {
 impl OperationTimer {
     /// Starts the timer.
     pub fn start() -> Self {
-        gauge!(UNDER_WAY).increment(1);
+        gauge!(IN_FLIGHT).increment(1);
+        gauge!(OLD_IN_FLIGHT).increment(1);
         Self { start: Instant::now(), operation: UNKNOWN_OPERATION }
     }
 
@@ -112,7 +127,8 @@ impl OperationTimer {
 
 impl Drop for OperationTimer {
     fn drop(&mut self) {
-        gauge!(UNDER_WAY).decrement(1);
+        gauge!(IN_FLIGHT).decrement(1);
+        gauge!(OLD_IN_FLIGHT).decrement(1);
         histogram!(OPERATION, "operation" => self.operation).record(self.start.elapsed());
     }
 }
@@ -157,12 +173,24 @@ pub fn count_audit_entries(number: usize) {
 
 /// Counts a changed policy as loaded or refused.
 pub fn count_policy_load(taken: bool) {
-    counter!(LOADS, "outcome" => if taken { "loaded" } else { "refused" }).increment(1);
+    let outcome = if taken { "loaded" } else { "refused" };
+    counter!(RELOADS, "outcome" => outcome).increment(1);
+    counter!(OLD_RELOADS, "outcome" => outcome).increment(1);
 }
 
 /// Counts an attempt to deliver a mail.
 pub fn count_mail(outcome: &'static str) {
-    counter!(MAILS, "outcome" => outcome).increment(1);
+    counter!(DELIVERIES, "outcome" => outcome).increment(1);
+    counter!(OLD_DELIVERIES, "outcome" => old_outcome(outcome)).increment(1);
+}
+
+/// What the version before called an outcome of a delivery.
+fn old_outcome(outcome: &'static str) -> &'static str {
+    match outcome {
+        "deferred" => "postponed",
+        "abandoned" => "given_up",
+        outcome => outcome,
+    }
 }
 
 /// Counts a timeout while waiting for a connection.

@@ -58,7 +58,7 @@ use zweck::{
     registry,
 };
 
-use exit::note;
+pub(crate) use exit::note;
 
 use exit::CliError;
 

@@ -76,6 +76,13 @@ impl KeyLines {
         gather("", table.get_ref(), &mut |key, at| _ = lines.insert(key, line(at)));
         Ok((Self { file: name, lines }, values))
     }
+
+    /// Notes the line of `old` as that of `new`.
+    pub(super) fn rename(&mut self, old: &str, new: &str) {
+        if let Some(line) = self.lines.get(old).copied() {
+            self.lines.insert(new.to_owned(), line);
+        }
+    }
 }
 
 fn gather(prefix: &str, table: &DeTable<'_>, take: &mut impl FnMut(String, usize)) {

@@ -10,7 +10,7 @@ use figment::{
 
 use super::{
     errors::{self, ErrorLocator, KeyLines},
-    oidc,
+    oidc, old_keys,
     settings::{Config, SEVERAL_HOSTS, names_several_hosts},
 };
 use crate::config::{effective, sources::ValueSources};
@@ -54,18 +54,28 @@ impl Config {
 
     pub(super) fn from_sources(
         file: Option<&Path>,
-        environment: Vec<(String, String)>,
+        mut environment: Vec<(String, String)>,
         flags: &Flags,
         more: impl FnOnce(&Self) -> Vec<String>,
     ) -> Result<Self, String> {
         let mut figment = Figment::new();
         let mut lines = KeyLines::default();
+        let (mut used, mut clashes) = (Vec::new(), Vec::new());
         if let Some(file) = file {
-            let (read, values) = KeyLines::read(file)?;
+            let (read, mut values) = KeyLines::read(file)?;
             lines = read;
+            match old_keys::rename_in_file(&mut values) {
+                Ok(moved) => used.extend(moved),
+                Err(errors) => clashes.extend(errors),
+            }
+            used.iter().for_each(|(old, new)| lines.rename(old, new));
             figment = figment.merge(Serialized::defaults(values));
         }
         let mut sources = sources_of(file, &figment);
+        match old_keys::rename_in_environment(&mut environment) {
+            Ok(moved) => used.extend(moved),
+            Err(errors) => clashes.extend(errors),
+        }
         for (key, value) in environment {
             let value = from_text(&key, value);
             sources.note(&key, "environment");
@@ -84,11 +94,17 @@ impl Config {
             figment = figment.merge(("policy.dir", dir));
         }
         let locator = ErrorLocator { lines: &lines, sources: &sources };
+        if !clashes.is_empty() {
+            return Err(errors::format_errors(
+                clashes.into_iter().map(|error| locator.locate(error)).collect(),
+            ));
+        }
         let mut extracted = errors::extract(&figment, &locator);
         let Some(mut config) = extracted.config.take() else {
             return Err(errors::format_errors(extracted.errors));
         };
         config.sources = sources.clone();
+        config.sources.old_keys = used.into_iter().map(|(old, _)| old).collect();
         let (read, unread) = config.secrets.read_files();
         let found = [unread, config.check(), more(&config)].concat();
         let found: Vec<String> = found.into_iter().filter(|error| !extracted.is_consequence(error)).collect();
@@ -314,5 +330,33 @@ mod tests {
         .unwrap();
         let shown = format!("{config:?}");
         assert!(!shown.contains("hunter2") && !shown.contains("171") && shown.contains("***"), "{shown}");
+    }
+
+    #[test]
+    fn old_keys_work_and_are_reported() {
+        let set = |toml: &str, environment: &[(&str, &str)]| read(toml, environment, &Flags::default());
+        let from_file = set("[limits]\nhead_seconds = 7\n[pages]\nfresh_minutes = 30\n", &[]).unwrap();
+        assert_eq!((from_file.limits.header_seconds, from_file.pages.magic_link_minutes), (7, 30));
+        assert_eq!(from_file.sources.source("limits.header_seconds"), "file");
+        let warnings = from_file.sources.warnings();
+        assert_eq!(warnings.len(), 2);
+        assert!(
+            warnings[0].contains("`limits.head_seconds` is now called `limits.header_seconds`"),
+            "{warnings:?}"
+        );
+        let from_environment =
+            set("[limits]\nconcurrent_operations = 9\n", &[("limits.operations", "8")]).unwrap();
+        assert_eq!(from_environment.limits.concurrent_operations, 8);
+        // An error names the new key and the line of the old one.
+        let error = set("[limits]\n\nhead_seconds = 0\n", &[]).unwrap_err();
+        assert!(error.contains(":3: `limits.header_seconds`"), "{error}");
+        for (toml, environment) in [
+            ("[limits]\noperations = 5\nconcurrent_operations = 6\n", vec![]),
+            ("", vec![("limits.operations", "5"), ("limits.concurrent_operations", "6")]),
+        ] {
+            let error = set(toml, &environment).unwrap_err();
+            assert!(error.contains("both are set; remove `limits.operations`"), "{error}");
+        }
+        assert!(set("[limits]\nheader_seconds = 7\n", &[]).unwrap().sources.warnings().is_empty());
     }
 }

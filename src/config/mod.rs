@@ -12,6 +12,7 @@ mod errors;
 mod hardening;
 mod load;
 pub mod oidc;
+mod old_keys;
 pub mod public_pages;
 pub mod recipients;
 mod redacted;

@@ -38,7 +38,7 @@ pub struct PublicPages {
     /// Hours during which an address gets at most one mail of each kind.
     pub mail_hours: u32,
     /// Minutes until a link that shows a person their data expires.
-    pub fresh_minutes: u32,
+    pub magic_link_minutes: u32,
     /// Forms that one client may submit per minute; 0 for no limit.
     pub posts_per_minute: u32,
 }
@@ -57,7 +57,7 @@ impl Default for PublicPages {
             confirm_hours: 48,
             unconfirmed_days: 7,
             mail_hours: 24,
-            fresh_minutes: 60,
+            magic_link_minutes: 60,
             posts_per_minute: 20,
         }
     }
@@ -81,7 +81,7 @@ impl PublicPages {
 
     /// How long a magic link is valid.
     pub fn magic_link_time(&self) -> TimeDelta {
-        TimeDelta::minutes(self.fresh_minutes.into())
+        TimeDelta::minutes(self.magic_link_minutes.into())
     }
 
     /// The URL of a page below `/p/`.
@@ -119,7 +119,7 @@ impl PublicPages {
             ("confirm_hours", self.confirm_hours, 1, 720),
             ("unconfirmed_days", self.unconfirmed_days, 1, 366),
             ("mail_hours", self.mail_hours, 1, 720),
-            ("fresh_minutes", self.fresh_minutes, 5, 1440),
+            ("magic_link_minutes", self.magic_link_minutes, 5, 1440),
             ("posts_per_minute", self.posts_per_minute, 0, 10_000),
         ];
         for (key, value, least, most) in bounds {

@@ -2,12 +2,16 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use super::old_keys;
+
 /// The sources of the values by key, and the file that was read.
 #[derive(Clone, Debug, Default)]
 pub struct ValueSources {
     /// The configuration file.
     pub file: Option<PathBuf>,
     pub(super) sources: BTreeMap<String, &'static str>,
+    /// Old keys under which settings were given.
+    pub(super) old_keys: Vec<&'static str>,
 }
 
 impl ValueSources {
@@ -20,6 +24,11 @@ impl ValueSources {
         // Issuer sections have no defaults, so their values were given.
         let fallback = if key.starts_with("oidc.") { "file or environment" } else { "default" };
         self.sources.get(key).copied().unwrap_or(fallback)
+    }
+
+    /// What an operator is told about the old keys that were used.
+    pub fn warnings(&self) -> Vec<String> {
+        self.old_keys.iter().filter_map(|old| old_keys::warning(old)).collect()
     }
 
     /// Whether the value of `key` comes from the file and is not overridden.

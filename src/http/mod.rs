@@ -99,7 +99,7 @@ pub fn router(app: Arc<App>, pipeline: Arc<Pipeline>, settings: impl Into<Settin
     let settings = settings.into();
     let limits = settings.limits;
     let (rate_limiter, concurrency) =
-        (RateLimiter::new(limits.cost_per_minute), ConcurrencyLimit::new(limits.operations));
+        (RateLimiter::new(limits.cost_per_minute), ConcurrencyLimit::new(limits.concurrent_operations));
     let sockets = Arc::new(Sockets::new(settings.sockets));
     let shared =
         Shared { app, pipeline, limits, rate_limiter, concurrency, sockets, graphiql: settings.graphiql };

@@ -54,7 +54,7 @@ pub async fn serve_within(
         router.layer(middleware::from_fn_with_state(shutdown.clone(), shutdown::add_connection_close));
     let connections =
         Arc::new(Semaphore::new(usize::try_from(limits.connections).unwrap_or(usize::MAX >> 3)));
-    let header_timeout = Duration::from_secs(limits.head_seconds);
+    let header_timeout = Duration::from_secs(limits.header_seconds);
     let builder = Arc::new(builder(header_timeout));
     let graceful = GracefulShutdown::new();
     let mut drained = pin!(shutdown.drained(grace));

@@ -40,8 +40,8 @@ impl DeliveryOutcome {
     pub fn as_str(self) -> &'static str {
         match self {
             DeliveryOutcome::Sent => "sent",
-            DeliveryOutcome::Deferred(_) => "postponed",
-            DeliveryOutcome::Abandoned(_) => "given_up",
+            DeliveryOutcome::Deferred(_) => "deferred",
+            DeliveryOutcome::Abandoned(_) => "abandoned",
             DeliveryOutcome::NotSent(_) => "withheld",
         }
     }
