@@ -1,5 +1,5 @@
-//! What a PostgreSQL server is asked before it is trusted: whether it is reachable and keeps readers read-only. Room:
-//! db.
+//! What a PostgreSQL server is asked before it is trusted: whether it is reachable and keeps readers read-only.
+//! Room: db.
 
 use std::time::Duration;
 

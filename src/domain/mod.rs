@@ -1,5 +1,5 @@
-//! The rules of law, one folder per subject. Each may use those before it in the order of `tests/floors.rs`. Room:
-//! domain.
+//! The rules of law, one folder per subject. Each may use those before it in the order of `tests/floors.rs`.
+//! Room: domain.
 
 pub mod access_tokens;
 pub mod consents;

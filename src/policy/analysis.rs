@@ -1,5 +1,5 @@
-//! Analyses a policy as a whole: lists every permission, compares two policies, and finds rules without effect. Room:
-//! policy.
+//! Analyses a policy as a whole: lists every permission, compares two policies, and finds rules without effect.
+//! Room: policy.
 
 use std::collections::{BTreeSet, HashSet};
 

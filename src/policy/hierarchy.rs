@@ -1,5 +1,5 @@
-//! Inheritance among roles, purposes and objects, without cycles and without chains that Casbin cuts off. Room:
-//! policy.
+//! Inheritance among roles, purposes and objects, without cycles and without chains that Casbin cuts off.
+//! Room: policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 

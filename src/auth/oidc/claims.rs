@@ -1,5 +1,5 @@
-//! Evaluates the claims of a verified token: whether it is valid now, and which roles and purposes it grants. Room:
-//! auth/oidc.
+//! Evaluates the claims of a verified token: whether it is valid now, and which roles and purposes it grants.
+//! Room: auth/oidc.
 
 use std::collections::BTreeMap;
 

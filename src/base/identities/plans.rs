@@ -1,5 +1,5 @@
-//! Numbering plans: what a run of digits means in a region, by the rules and data of libphonenumber. Room:
-//! base/identities.
+//! Numbering plans: what a run of digits means in a region, by the rules and data of libphonenumber.
+//! Room: base/identities.
 //!
 //! The data comes from the crate `phonenumber`. The rules are implemented here, because the crate accepts numbers
 //! longer than their pattern and strips a national prefix twice.

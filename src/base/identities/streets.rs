@@ -1,5 +1,5 @@
-//! Variants in which people write streets: number first or zero-padded, with a floor, with a "care of" name. Room:
-//! base/identities.
+//! Variants in which people write streets: number first or zero-padded, with a floor, with a "care of" name.
+//! Room: base/identities.
 //!
 //! Part of the third key rules ([`super::Reader`]), of which the list holds digests; frozen with them. Everything
 //! except the name is removed from the key of the second rules, so that spellings with one key keep one key.

@@ -1,5 +1,5 @@
-//! Access tokens: created, looked up, rotated and revoked. The claims of a bearer come only from here. Room:
-//! domain/access_tokens.
+//! Access tokens: created, looked up, rotated and revoked. The claims of a bearer come only from here.
+//! Room: domain/access_tokens.
 
 mod bearer;
 mod input;

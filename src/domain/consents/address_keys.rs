@@ -1,5 +1,5 @@
-//! Refreshes address keys made by another reader version, and turns earlier opt-outs into blocks. Room:
-//! domain/consents.
+//! Refreshes address keys made by another reader version, and turns earlier opt-outs into blocks.
+//! Room: domain/consents.
 //!
 //! Keys carry the version of the reader that made them. If another version made them - an older program, another
 //! region - every row is read again before the server answers. Opt-outs from before there were blocks are listed

@@ -1,5 +1,5 @@
-//! Consents that have expired, and those that must be renewed for a new text (Art. 5(2), 7(1)). Room:
-//! domain/consents.
+//! Consents that have expired, and those that must be renewed for a new text (Art. 5(2), 7(1)).
+//! Room: domain/consents.
 //!
 //! Consents end without this: reads compare with the clock. It serves subscribers and the worklist.
 

@@ -1,5 +1,5 @@
-//! Consents loaded for writing: each with its events and the keys of its values, in one statement. Room:
-//! domain/consents.
+//! Consents loaded for writing: each with its events and the keys of its values, in one statement.
+//! Room: domain/consents.
 
 use chrono::{DateTime, Utc};
 use entity::{

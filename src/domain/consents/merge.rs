@@ -1,5 +1,5 @@
-//! Merges the consents of two contacts that are one person: what either has refused holds for both (Art. 7). Room:
-//! domain/consents.
+//! Merges the consents of two contacts that are one person: what either has refused holds for both (Art. 7).
+//! Room: domain/consents.
 
 use std::collections::BTreeMap;
 

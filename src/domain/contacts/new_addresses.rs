@@ -1,5 +1,5 @@
-//! Addresses added to a contact: every such write returns them, so that the suppression list is consulted. Room:
-//! domain/contacts.
+//! Addresses added to a contact: every such write returns them, so that the suppression list is consulted.
+//! Room: domain/contacts.
 
 use entity::{contact, contact_point, enums::Channel};
 use uuid::Uuid;

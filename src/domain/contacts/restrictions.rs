@@ -1,5 +1,5 @@
-//! Restriction of processing (Art. 18): only purposes that may see restricted contacts still see the contact. Room:
-//! domain/contacts.
+//! Restriction of processing (Art. 18): only purposes that may see restricted contacts still see the contact.
+//! Room: domain/contacts.
 
 use chrono::{DateTime, Utc};
 use entity::{

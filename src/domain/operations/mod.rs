@@ -1,5 +1,5 @@
-//! Use cases that span several subjects of the domain: one function each, in the caller's transaction. Room:
-//! domain/operations.
+//! Use cases that span several subjects of the domain: one function each, in the caller's transaction.
+//! Room: domain/operations.
 //!
 //! The API, imports, sign-ups and the demo call these, so that none has to remember what must follow a write: a new
 //! address is compared with the suppression list, consents follow a changed address, a contact comes with its

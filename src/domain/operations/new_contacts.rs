@@ -1,5 +1,5 @@
-//! Writes new contacts with all their rows in one go: one contact of a client, or hundreds of a file. Room:
-//! domain/operations.
+//! Writes new contacts with all their rows in one go: one contact of a client, or hundreds of a file.
+//! Room: domain/operations.
 
 use std::sync::Arc;
 

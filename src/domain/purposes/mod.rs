@@ -1,5 +1,5 @@
-//! Keeps the tables of purposes and consent texts in step with the policy, for foreign keys and history. Room:
-//! domain/purposes.
+//! Keeps the tables of purposes and consent texts in step with the policy, for foreign keys and history.
+//! Room: domain/purposes.
 
 use crate::{
     app::App,

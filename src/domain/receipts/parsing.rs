@@ -1,5 +1,5 @@
-//! Parses documents strictly: with a repeated member, one value might be read and another signed. Room:
-//! domain/receipts.
+//! Parses documents strictly: with a repeated member, one value might be read and another signed.
+//! Room: domain/receipts.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! Records which recipients receive personal data for which purpose, before it leaves (Art. 5(2), 19). Room:
-//! domain/recipients.
+//! Records which recipients receive personal data for which purpose, before it leaves (Art. 5(2), 19).
+//! Room: domain/recipients.
 
 use std::{
     collections::HashMap,

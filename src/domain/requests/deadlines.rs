@@ -1,5 +1,5 @@
-//! The deadline of a privacy request (Art. 12(3); Regulation (EEC, Euratom) No 1182/71, Art. 3). Room:
-//! domain/requests.
+//! The deadline of a privacy request (Art. 12(3); Regulation (EEC, Euratom) No 1182/71, Art. 3).
+//! Room: domain/requests.
 
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, Utc, Weekday};
 

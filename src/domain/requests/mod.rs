@@ -1,5 +1,5 @@
-//! Data-subject requests (Art. 15 to 21): opened with their deadline, cancelled if the person withdraws them. Room:
-//! domain/requests.
+//! Data-subject requests (Art. 15 to 21): opened with their deadline, cancelled if the person withdraws them.
+//! Room: domain/requests.
 
 mod deadlines;
 

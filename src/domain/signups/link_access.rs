@@ -1,5 +1,5 @@
-//! Access by mailed links: finding, locking and closing a link, and the actor on whose behalf it acts. Room:
-//! domain/signups.
+//! Access by mailed links: finding, locking and closing a link, and the actor on whose behalf it acts.
+//! Room: domain/signups.
 
 use chrono::{DateTime, Utc};
 use entity::{contact, enums::LinkKind, link, mail};

@@ -1,5 +1,5 @@
-//! Magic links: whoever reads a mailbox is mailed a link that opens the stored data for a short time. Room:
-//! domain/signups.
+//! Magic links: whoever reads a mailbox is mailed a link that opens the stored data for a short time.
+//! Room: domain/signups.
 
 use entity::{contact, enums::LinkKind};
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};

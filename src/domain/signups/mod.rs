@@ -1,5 +1,5 @@
-//! Sign-ups: a requested consent takes effect once the person confirms it by a mailed link (double opt-in). Room:
-//! domain/signups.
+//! Sign-ups: a requested consent takes effect once the person confirms it by a mailed link (double opt-in).
+//! Room: domain/signups.
 //!
 //! A sign-up is processed in the same way whether or not the address is known, and reveals nothing about it. Until
 //! it is confirmed, nothing is stored about the person but the sign-up itself, which is deleted after a while.

@@ -1,5 +1,5 @@
-//! Sign-ups made by others: by a website's own form, or by staff for a contact who asked for it. Room:
-//! domain/signups.
+//! Sign-ups made by others: by a website's own form, or by staff for a contact who asked for it.
+//! Room: domain/signups.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;

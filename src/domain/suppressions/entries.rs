@@ -1,5 +1,5 @@
-//! Adds entries to the list. They are found under the keys of every reader version that made entries. Room:
-//! domain/suppressions.
+//! Adds entries to the list. They are found under the keys of every reader version that made entries.
+//! Room: domain/suppressions.
 
 use entity::suppression::{ActiveModel, Column, Entity, Model};
 use sea_orm::{

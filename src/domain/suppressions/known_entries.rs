@@ -1,5 +1,5 @@
-//! Checks whether an opt-out is already listed; one without a time, since anybody last consented. Room:
-//! domain/suppressions.
+//! Checks whether an opt-out is already listed; one without a time, since anybody last consented.
+//! Room: domain/suppressions.
 
 use chrono::{DateTime, Utc};
 use entity::{

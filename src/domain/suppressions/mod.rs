@@ -1,5 +1,5 @@
-//! The suppression list (Werbesperre): addresses that must not be advertised to, stored as keyed digests. Room:
-//! domain/suppressions.
+//! The suppression list (Werbesperre): addresses that must not be advertised to, stored as keyed digests.
+//! Room: domain/suppressions.
 //!
 //! An address can be recognised but not read. An entry belongs to nobody, so it survives the erasure of a person
 //! (Art. 17(3)(b), 21(3)): declarations up to its `since` do not count, later ones do. It ends with the purpose

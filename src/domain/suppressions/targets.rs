@@ -1,5 +1,5 @@
-//! Finds the identities and records that an opt-out concerns, and locks them before anything is decided. Room:
-//! domain/suppressions.
+//! Finds the identities and records that an opt-out concerns, and locks them before anything is decided.
+//! Room: domain/suppressions.
 
 use entity::enums::Channel;
 use sea_orm::{ConnectionTrait, DbBackend, TryGetable};

@@ -1,5 +1,5 @@
-//! Limits of a document before validation: depth, fields, aliases and the size of its values. Room:
-//! engine/document.
+//! Limits of a document before validation: depth, fields, aliases and the size of its values.
+//! Room: engine/document.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,5 +1,5 @@
-//! The document of a request: limits of its text, its complexity, its operation, arguments and inputs. Room:
-//! engine/document.
+//! The document of a request: limits of its text, its complexity, its operation, arguments and inputs.
+//! Room: engine/document.
 
 pub(in crate::engine) mod arguments;
 pub(in crate::engine) mod complexity;

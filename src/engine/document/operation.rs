@@ -1,5 +1,5 @@
-//! The operation of a document: selects it, collects its fields, evaluates directives (GraphQL, 6.3.2). Room:
-//! engine/document.
+//! The operation of a document: selects it, collects its fields, evaluates directives (GraphQL, 6.3.2).
+//! Room: engine/document.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! Checks whether a row is visible and whether a mailbox may be written to, by the row rules of every read. Room:
-//! engine/executor.
+//! Checks whether a row is visible and whether a mailbox may be written to, by the row rules of every read.
+//! Room: engine/executor.
 
 use sea_orm::{ConnectionTrait, DbBackend};
 

@@ -1,5 +1,5 @@
-//! Runs a plan: one statement for each fetch, children for all parents at once, JSON text in one plain loop. Room:
-//! engine/executor.
+//! Runs a plan: one statement for each fetch, children for all parents at once, JSON text in one plain loop.
+//! Room: engine/executor.
 
 pub(in crate::engine) mod consent_state;
 pub(in crate::engine) mod consents_in_force;

@@ -1,5 +1,5 @@
-//! Rows as the database returned them: values are read by position when needed, without a copy. Room:
-//! engine/executor.
+//! Rows as the database returned them: values are read by position when needed, without a copy.
+//! Room: engine/executor.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::sqlx::{self, Row as _, postgres::PgRow, sqlite::SqliteRow};

@@ -1,5 +1,5 @@
-//! Walks the plan: reads the rows of a fetch, its pages and children, and writes them as JSON. Room:
-//! engine/executor.
+//! Walks the plan: reads the rows of a fetch, its pages and children, and writes them as JSON.
+//! Room: engine/executor.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! The plan as data: decisions, columns and children of a whole operation, fixed before anything is read. Room:
-//! engine/plan.
+//! The plan as data: decisions, columns and children of a whole operation, fixed before anything is read.
+//! Room: engine/plan.
 //!
 //! A new kind of root field needs data here, a maker in `planner/` and a runner in `executor/`.
 

@@ -1,5 +1,5 @@
-//! Fetches, the objects written from their rows, and the pages and child rows below them, as data. Room:
-//! engine/plan.
+//! Fetches, the objects written from their rows, and the pages and child rows below them, as data.
+//! Room: engine/plan.
 
 use super::condition::{Filter, Flag, Operand, Search, SortKey};
 use crate::{

@@ -1,5 +1,5 @@
-//! Builds statements from a plan: the rows of a fetch, and with those of contacts their child rows. Room:
-//! engine/sql.
+//! Builds statements from a plan: the rows of a fetch, and with those of contacts their child rows.
+//! Room: engine/sql.
 //!
 //! Whoever sees a contact sees what belongs to it. So child rows of contacts are read in the statement that finds
 //! the contacts visible: one check of the legal basis, one instant, one round trip.
