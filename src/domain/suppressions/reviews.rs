@@ -121,7 +121,7 @@ pub async fn review(app: &App, actor: &str, ended: &[String]) -> Result<u64, Err
             None => return Err(Error::bad_input(format!("nothing is on the list for `{code}`"))),
             Some(part) if part.known => {
                 let message =
-                    format!("`{code}` is a purpose of the policy: a no to it holds as long as that");
+                    format!("`{code}` is still a purpose of the policy: its opt-outs remain in force");
                 return Err(Error::bad_input(message));
             }
             Some(_) => {}
