@@ -6,7 +6,7 @@ pub(super) type Renamed = (&'static str, &'static str);
 /// Every setting that was renamed.
 const RENAMED: [Renamed; 3] = [
     ("limits.head_seconds", "limits.header_seconds"),
-    ("limits.concurrent_operations", "limits.concurrent_operations"),
+    ("limits.operations", "limits.concurrent_operations"),
     ("pages.fresh_minutes", "pages.magic_link_minutes"),
 ];
 
