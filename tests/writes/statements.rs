@@ -208,6 +208,13 @@ async fn mutations_take_these_statements() {
                 json!({ "contactId": person(1), "phone": "+49 30 23125 999" }),
                 "contact { id }",
             ),
+            (
+                "createContact",
+                &staff.support,
+                json!({ "familyName": "Neumann", "email": "neumann@example.org", "source": { "name": "fair" },
+                        "ground": { "purpose": "customer_care", "reference": "contract" } }),
+                "contact { id }",
+            ),
         ];
         let mut all = vec![("withdrawConsent", withdrawn.clone())];
         for (name, caller, input, payload) in others {
