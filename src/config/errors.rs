@@ -221,6 +221,11 @@ pub(super) struct ErrorLocator<'a> {
     pub(super) sources: &'a ValueSources,
 }
 
+/// The variable of the environment that holds a setting.
+fn variable(key: &str) -> String {
+    format!("ZWECK__{}", key.to_uppercase().replace('.', "__"))
+}
+
 impl ErrorLocator<'_> {
     /// Prefixes an error with the location of the first key that it names; other keys are only what it is compared
     /// with.
@@ -228,7 +233,13 @@ impl ErrorLocator<'_> {
         let location = quoted_keys(&error).find_map(|key| self.find_key(key, 2));
         let location = location.or_else(|| quoted_keys(&error).find_map(|key| self.find_key(key, 1)));
         let (line, location) = location.unwrap_or_default();
-        ConfigError { line, text: location + error.as_str() }
+        let mut text = location + error.as_str();
+        // An operator is told about the key that is written there.
+        for (old, new) in self.sources.under_old_keys() {
+            text = text.replace(&format!("`{new}`"), &format!("`{old}`"));
+            text = text.replace(&format!("{}: ", variable(new)), &format!("{}: ", variable(old)));
+        }
+        ConfigError { line, text }
     }
 
     /// The location of a key, or of an enclosing section with at least `least` path segments; a list has one line for
@@ -238,9 +249,8 @@ impl ErrorLocator<'_> {
         parts.filter(|part| *part == key || part.split('.').count() >= least).find_map(|part| {
             match self.sources.source(part) {
                 "environment" => {
-                    let name = part.to_uppercase().replace('.', "__");
                     let alternative = if part == "log.filter" { " (or ZWECK_LOG)" } else { "" };
-                    return Some((None, format!("environment ZWECK__{name}{alternative}: ")));
+                    return Some((None, format!("environment {}{alternative}: ", variable(part))));
                 }
                 "flag" => return Some((None, "flag: ".to_owned())),
                 _ => {}

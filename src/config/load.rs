@@ -1,6 +1,9 @@
 //! Loads the configuration from defaults, a file, the environment and flags, and checks it as a whole. Room: config.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use figment::{
     Figment,
@@ -60,22 +63,21 @@ impl Config {
     ) -> Result<Self, String> {
         let mut figment = Figment::new();
         let mut lines = KeyLines::default();
-        let (mut used, mut clashes) = (Vec::new(), Vec::new());
+        let mut old_in_file = Vec::new();
+        let mut clashes = Vec::new();
         if let Some(file) = file {
             let (read, mut values) = KeyLines::read(file)?;
             lines = read;
-            match old_keys::rename_in_file(&mut values) {
-                Ok(moved) => used.extend(moved),
-                Err(errors) => clashes.extend(errors),
-            }
-            used.iter().for_each(|(old, new)| lines.rename(old, new));
+            let renamed = old_keys::rename_in_file(&mut values);
+            renamed.used.iter().for_each(|(old, new)| lines.rename(old, new));
+            old_in_file = renamed.used;
+            clashes.extend(renamed.clashes);
             figment = figment.merge(Serialized::defaults(values));
         }
         let mut sources = sources_of(file, &figment);
-        match old_keys::rename_in_environment(&mut environment) {
-            Ok(moved) => used.extend(moved),
-            Err(errors) => clashes.extend(errors),
-        }
+        let renamed = old_keys::rename_in_environment(&mut environment);
+        clashes.extend(renamed.clashes);
+        sources.old_keys = BTreeMap::from([("file", old_in_file), ("environment", renamed.used)]);
         for (key, value) in environment {
             let value = from_text(&key, value);
             sources.note(&key, "environment");
@@ -94,17 +96,12 @@ impl Config {
             figment = figment.merge(("policy.dir", dir));
         }
         let locator = ErrorLocator { lines: &lines, sources: &sources };
-        if !clashes.is_empty() {
-            return Err(errors::format_errors(
-                clashes.into_iter().map(|error| locator.locate(error)).collect(),
-            ));
-        }
         let mut extracted = errors::extract(&figment, &locator);
+        extracted.errors.extend(clashes.into_iter().map(|error| locator.locate(error)));
         let Some(mut config) = extracted.config.take() else {
             return Err(errors::format_errors(extracted.errors));
         };
         config.sources = sources.clone();
-        config.sources.old_keys = used.into_iter().map(|(old, _)| old).collect();
         let (read, unread) = config.secrets.read_files();
         let found = [unread, config.check(), more(&config)].concat();
         let found: Vec<String> = found.into_iter().filter(|error| !extracted.is_consequence(error)).collect();
@@ -347,15 +344,33 @@ mod tests {
         let from_environment =
             set("[limits]\nconcurrent_operations = 9\n", &[("limits.operations", "8")]).unwrap();
         assert_eq!(from_environment.limits.concurrent_operations, 8);
-        // An error names the new key and the line of the old one.
+        // An error names what was written, and where.
         let error = set("[limits]\n\nhead_seconds = 0\n", &[]).unwrap_err();
-        assert!(error.contains(":3: `limits.header_seconds`"), "{error}");
+        assert!(error.contains(":3: `limits.head_seconds` must be"), "{error}");
+        for value in ["0", "abc"] {
+            let error = set("[limits]\nhead_seconds = 7\n", &[("limits.operations", value)]).unwrap_err();
+            assert!(
+                error.contains("environment ZWECK__LIMITS__OPERATIONS: `limits.operations` must be"),
+                "{error}"
+            );
+        }
+        // The environment overrides the file under either name.
+        let error = set("[limits]\noperations = 5\n", &[("limits.concurrent_operations", "0")]).unwrap_err();
+        assert!(
+            error.contains("ZWECK__LIMITS__CONCURRENT_OPERATIONS: `limits.concurrent_operations`"),
+            "{error}"
+        );
+        let twice = set("[limits]\noperations = 5\n", &[("limits.operations", "6")]).unwrap();
+        assert_eq!((twice.limits.concurrent_operations, twice.sources.warnings().len()), (6, 1));
         for (toml, environment) in [
             ("[limits]\noperations = 5\nconcurrent_operations = 6\n", vec![]),
             ("", vec![("limits.operations", "5"), ("limits.concurrent_operations", "6")]),
         ] {
             let error = set(toml, &environment).unwrap_err();
             assert!(error.contains("both are set; remove `limits.operations`"), "{error}");
+            // It is one error of several.
+            let error = set(&format!("{toml}[log]\nformat = \"none\"\n"), &environment).unwrap_err();
+            assert!(error.contains("both are set") && error.contains("`log.format`"), "{error}");
         }
         assert!(set("[limits]\nheader_seconds = 7\n", &[]).unwrap().sources.warnings().is_empty());
     }

@@ -21,12 +21,29 @@ pub(super) fn warning(old: &str) -> Option<String> {
     Some(format!("`{old}` is now called `{new}`; the old name works until the next version"))
 }
 
-/// Moves values of a file from old keys to new ones, and returns those that were moved.
-///
-/// # Errors
-/// The keys of which the file sets both.
-pub(super) fn rename_in_file(values: &mut toml::Table) -> Result<Vec<Renamed>, Vec<String>> {
-    let (mut used, mut errors) = (Vec::new(), Vec::new());
+/// What became of old keys in one source.
+#[derive(Default)]
+pub(super) struct Renames {
+    /// Those whose values were moved to the new keys.
+    pub(super) used: Vec<Renamed>,
+    /// The errors about those that are set beside the new keys. The values of the new keys are used.
+    pub(super) clashes: Vec<String>,
+}
+
+impl Renames {
+    fn add(&mut self, (old, new): Renamed, has_both: bool) {
+        if has_both {
+            self.clashes
+                .push(format!("`{old}` is the old name of `{new}`, and both are set; remove `{old}`"));
+        } else {
+            self.used.push((old, new));
+        }
+    }
+}
+
+/// Moves values of a file from old keys to new ones.
+pub(super) fn rename_in_file(values: &mut toml::Table) -> Renames {
+    let mut renames = Renames::default();
     for (old, new) in RENAMED {
         let (Some((section, old_name)), Some((_, new_name))) = (old.split_once('.'), new.split_once('.'))
         else {
@@ -34,38 +51,26 @@ pub(super) fn rename_in_file(values: &mut toml::Table) -> Result<Vec<Renamed>, V
         };
         let Some(settings) = values.get_mut(section).and_then(toml::Value::as_table_mut) else { continue };
         let Some(value) = settings.remove(old_name) else { continue };
-        if settings.contains_key(new_name) {
-            errors.push(both(old, new));
-            continue;
+        let has_both = settings.contains_key(new_name);
+        renames.add((old, new), has_both);
+        if !has_both {
+            settings.insert(new_name.to_owned(), value);
         }
-        settings.insert(new_name.to_owned(), value);
-        used.push((old, new));
     }
-    if errors.is_empty() { Ok(used) } else { Err(errors) }
+    renames
 }
 
-/// Moves variables of the environment from old keys to new ones, and returns those that were moved.
-///
-/// # Errors
-/// The keys of which the environment sets both.
-pub(super) fn rename_in_environment(
-    environment: &mut [(String, String)],
-) -> Result<Vec<Renamed>, Vec<String>> {
-    let (mut used, mut errors) = (Vec::new(), Vec::new());
+/// Moves variables of the environment from old keys to new ones.
+pub(super) fn rename_in_environment(environment: &mut Vec<(String, String)>) -> Renames {
+    let mut renames = Renames::default();
     for (old, new) in RENAMED {
-        let has_new = environment.iter().any(|(key, _)| key == new);
-        for (key, _) in environment.iter_mut().filter(|(key, _)| key == old) {
-            if has_new {
-                errors.push(both(old, new));
-            } else {
-                new.clone_into(key);
-                used.push((old, new));
-            }
+        let Some(at) = environment.iter().position(|(key, _)| key == old) else { continue };
+        let has_both = environment.iter().any(|(key, _)| key == new);
+        renames.add((old, new), has_both);
+        let (_, value) = environment.remove(at);
+        if !has_both {
+            environment.push((new.to_owned(), value));
         }
     }
-    if errors.is_empty() { Ok(used) } else { Err(errors) }
-}
-
-fn both(old: &str, new: &str) -> String {
-    format!("`{old}` is the old name of `{new}`, and both are set; remove `{old}`")
+    renames
 }

@@ -1,8 +1,11 @@
 //! The sources of configuration values. Room: config.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
-use super::old_keys;
+use super::old_keys::{self, Renamed};
 
 /// The sources of the values by key, and the file that was read.
 #[derive(Clone, Debug, Default)]
@@ -10,8 +13,8 @@ pub struct ValueSources {
     /// The configuration file.
     pub file: Option<PathBuf>,
     pub(super) sources: BTreeMap<String, &'static str>,
-    /// Old keys under which settings were given.
-    pub(super) old_keys: Vec<&'static str>,
+    /// By source, settings that it has under their old keys.
+    pub(super) old_keys: BTreeMap<&'static str, Vec<Renamed>>,
 }
 
 impl ValueSources {
@@ -28,7 +31,15 @@ impl ValueSources {
 
     /// What an operator is told about the old keys that were used.
     pub fn warnings(&self) -> Vec<String> {
-        self.old_keys.iter().filter_map(|old| old_keys::warning(old)).collect()
+        let old: BTreeSet<&str> = self.old_keys.values().flatten().map(|(old, _)| *old).collect();
+        old.into_iter().filter_map(old_keys::warning).collect()
+    }
+
+    /// The settings whose value in force has the old key in its source.
+    pub(super) fn under_old_keys(&self) -> impl Iterator<Item = Renamed> {
+        self.old_keys.iter().flat_map(|(source, renamed)| {
+            renamed.iter().copied().filter(|(_, new)| self.source(new) == *source)
+        })
     }
 
     /// Whether the value of `key` comes from the file and is not overridden.

@@ -80,11 +80,11 @@ async fn write(
     let id = |name: &str| input.require_id(name);
     Ok(match write {
         MutationKind::CreateContact => {
-            let new = NewContact::from_input(input, tx)?;
+            let new = NewContact::from_input(input)?;
             MutationResult::for_id(operations::create_contact(tx, actor, &new).await?)
         }
         MutationKind::UpdateContact => {
-            let change = Rectification::from_input(input, tx.now())?;
+            let change = Rectification::from_input(input)?;
             MutationResult::for_id(operations::rectify_contact(tx, actor, &change).await?)
         }
         MutationKind::MergeContacts => {

@@ -1,7 +1,5 @@
 //! Inputs of mutations about contacts, read into what the functions of this room take. Room: domain/contacts.
 
-use chrono::{DateTime, Utc};
-
 use super::{Address, NewContactPoint, NewRestriction, Rectification, Source, Values, merge::Merge};
 use crate::{
     base::{error::Error, identities::Reader},
@@ -31,13 +29,8 @@ impl Source {
     /// The source that a `SourceInput` describes.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT` for an instant after `now`.
-    pub fn from_input(input: &Input, now: DateTime<Utc>) -> Result<Self, Error> {
-        for name in ["collectedAt", "informedAt"] {
-            if input.time(name).is_some_and(|at| at > now) {
-                return Err(input.invalid(name, format!("`{name}` is in the future")));
-            }
-        }
+    /// `BAD_USER_INPUT`; the schema has refused such an input already.
+    pub fn from_input(input: &Input) -> Result<Self, Error> {
         Ok(Self {
             name: input.require_string("name")?,
             collected_at: input.time("collectedAt"),
@@ -51,8 +44,8 @@ impl Rectification {
     /// The change that an `UpdateContactInput` describes.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT` where nothing is to be changed, a field is both set and emptied, or the source is from the future.
-    pub fn from_input(input: &Input, now: DateTime<Utc>) -> Result<Self, Error> {
+    /// `BAD_USER_INPUT` where nothing is to be changed, and where a field is both set and emptied.
+    pub fn from_input(input: &Input) -> Result<Self, Error> {
         let mut values: Vec<_> =
             input.fields_of(&CONTACT).map(|(field, value)| (field, Some(value))).collect();
         for (field, path) in field_names(input, "clear")? {
@@ -69,7 +62,7 @@ impl Rectification {
             id: input.require_id("contactId")?,
             expected_version: input.int("expectedVersion"),
             values,
-            source: input.nested("source").map(|source| Source::from_input(source, now)).transpose()?,
+            source: input.nested("source").map(Source::from_input).transpose()?,
         })
     }
 }

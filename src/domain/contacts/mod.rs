@@ -55,6 +55,22 @@ pub struct Source {
     pub notice_version: Option<String>,
 }
 
+impl Source {
+    /// Checks that nothing of it lies in the future.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` that names the instant.
+    pub fn check(&self, now: DateTime<Utc>) -> Result<(), Error> {
+        for (name, at) in [("collectedAt", self.collected_at), ("informedAt", self.informed_at)] {
+            if at.is_some_and(|at| at > now) {
+                let error = Error::bad_input(format!("`{name}` is in the future"));
+                return Err(error.with_input_path(format!("input.source.{name}")));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Validated values of writable fields.
 pub type Values = Vec<(&'static Field, String)>;
 

@@ -23,7 +23,7 @@ use crate::{
         suppressions,
     },
     engine::Input,
-    policy::Grounds,
+    policy::{Grounds, Policy},
     registry::ACCESS_TOKEN,
 };
 
@@ -43,12 +43,12 @@ impl NewContact {
     ///
     /// # Errors
     /// As [`Source::from_input`].
-    pub fn from_input(input: &Input, tx: &Transaction) -> Result<Self, Error> {
+    pub fn from_input(input: &Input) -> Result<Self, Error> {
         let ground = input.nested("ground");
         Ok(Self {
             values: contacts::values_from_input(input),
             ground: ground.map(|ground| NewGround::from_input(ground, "input.ground")).transpose()?,
-            source: Source::from_input(input.require_nested("source")?, tx.now())?,
+            source: Source::from_input(input.require_nested("source")?)?,
         })
     }
 }
@@ -68,8 +68,10 @@ pub async fn create_contact(tx: &mut Transaction, actor: &Actor, new: &NewContac
             );
         }
     }
+    new.source.check(tx.now())?;
     let id = tx.new_subject();
-    create(tx, id, (&new.values, &new.source), new.ground.as_ref()).await?;
+    let ground = new.ground.as_ref().map(|ground| (ground, &*actor.policy));
+    create(tx, id, (&new.values, &new.source), ground).await?;
     Ok(id)
 }
 
@@ -91,19 +93,19 @@ async fn create(
     tx: &mut Transaction,
     id: Uuid,
     (values, source): (&Values, &Source),
-    ground: Option<&NewGround>,
+    ground: Option<(&NewGround, &Policy)>,
 ) -> Result<(), Error> {
     let (contact, provenance) = contacts::new_rows(tx, id, values, source)?;
     let addresses = NewAddresses::of_contact(tx.reader(), &contact, &[]);
     tx.lock_identities(addresses.locks(), LockMode::Shared).await?;
     let found = suppressions::lookup(tx, &addresses).await?;
-    if let Some(ground) = ground {
-        suppressions::reject_suppressed(&found, tx.policy(), &addresses, &ground.purpose)?;
+    if let Some((ground, policy)) = ground {
+        suppressions::reject_suppressed(&found, policy, &addresses, &ground.purpose)?;
     }
     let rows = NewContactRows {
         points: Vec::new(),
         sources: vec![provenance],
-        ground: ground.map(|ground| ground.row(tx, id)),
+        ground: ground.map(|(ground, _)| ground.row(tx, id)),
         blocks: suppressions::block_rows(tx, id, &found.for_addresses(&addresses)),
         contact,
     };
@@ -119,6 +121,9 @@ pub async fn rectify_contact(
     actor: &Actor,
     change: &Rectification,
 ) -> Result<Uuid, Error> {
+    if let Some(source) = &change.source {
+        source.check(tx.now())?;
+    }
     let rectified = contacts::rectify(tx, actor, change).await?;
     consents::invalidate_after_rectification(tx, rectified).await?;
     Ok(change.id)
