@@ -84,7 +84,7 @@ pub(super) async fn handle(State(shared): State<Shared>, request: Request) -> Re
     };
     let Ok(permit) = shared.sockets.all.clone().try_acquire_owned() else {
         let message = "there are too many WebSockets";
-        return reject(StatusCode::SERVICE_UNAVAILABLE, Code::RateLimited, message);
+        return reject(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, message);
     };
     let bytes = shared.sockets.limits.message_bytes;
     upgrade.max_message_size(bytes).max_frame_size(bytes).on_upgrade(move |socket| async move {
