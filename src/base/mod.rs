@@ -12,3 +12,4 @@ pub mod limits;
 pub mod metrics;
 pub mod names;
 pub mod secret;
+pub mod strict_json;

@@ -1,20 +1,17 @@
 //! Reads the body of a GraphQL request, within its size and time limits. Room: http.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, StatusCode, header::CONTENT_LENGTH},
 };
 use bytes::Bytes;
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error as _, MapAccess, SeqAccess, Visitor},
-};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::{
-    base::{error::Error, limits::Limits},
+    base::{error::Error, limits::Limits, strict_json::NoDuplicateKeys},
     graphql::Request,
 };
 
@@ -104,71 +101,6 @@ pub(super) fn parse_json(bytes: &[u8]) -> Result<Value, ()> {
 
 fn without_duplicate_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     NoDuplicateKeys::deserialize(deserializer).map(|NoDuplicateKeys(value)| Some(value))
-}
-
-/// JSON without duplicate keys: of two equal keys, a proxy that checks requests may see one and the engine the other.
-struct NoDuplicateKeys(Value);
-
-impl<'de> Deserialize<'de> for NoDuplicateKeys {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NoDuplicateKeysVisitor)
-    }
-}
-
-struct NoDuplicateKeysVisitor;
-
-impl<'de> Visitor<'de> for NoDuplicateKeysVisitor {
-    type Value = NoDuplicateKeys;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON without members given twice")
-    }
-
-    fn visit_unit<E>(self) -> Result<NoDuplicateKeys, E> {
-        Ok(NoDuplicateKeys(Value::Null))
-    }
-
-    fn visit_bool<E>(self, yes: bool) -> Result<NoDuplicateKeys, E> {
-        Ok(NoDuplicateKeys(yes.into()))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<NoDuplicateKeys, E> {
-        Ok(NoDuplicateKeys(number.into()))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<NoDuplicateKeys, E> {
-        Ok(NoDuplicateKeys(number.into()))
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<NoDuplicateKeys, E> {
-        Ok(NoDuplicateKeys(number.into()))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<NoDuplicateKeys, E> {
-        Ok(NoDuplicateKeys(text.into()))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<NoDuplicateKeys, E> {
-        Ok(NoDuplicateKeys(text.into()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<NoDuplicateKeys, A::Error> {
-        let mut list = Vec::new();
-        while let Some(NoDuplicateKeys(item)) = items.next_element()? {
-            list.push(item);
-        }
-        Ok(NoDuplicateKeys(Value::Array(list)))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<NoDuplicateKeys, A::Error> {
-        let mut object = serde_json::Map::new();
-        while let Some((name, NoDuplicateKeys(value))) = members.next_entry::<String, NoDuplicateKeys>()? {
-            if object.insert(name, value).is_some() {
-                return Err(A::Error::custom("a member is given twice"));
-            }
-        }
-        Ok(NoDuplicateKeys(Value::Object(object)))
-    }
 }
 
 #[cfg(test)]
