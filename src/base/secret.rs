@@ -1,7 +1,7 @@
 //! Secrets: wiped from memory when they are dropped, shown by neither Debug nor Serialize. Room: base.
 //!
-//! A URL with a password stays a `String` of the configuration, which stars it: the pool and the mailer hold copies of their own for as long
-//! as the process runs.
+//! A URL with a password stays a `String`, and the configuration redacts it: the pool and the mailer hold copies of
+//! their own as long as the process runs.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 pub struct SecretKey(SecretBox<[u8; 32]>);
 
 impl SecretKey {
-    /// A key drawn at random.
+    /// A random key.
     pub fn random() -> Self {
         Self(SecretBox::init_with_mut(|key: &mut [u8; 32]| *key = rand::random()))
     }

@@ -81,7 +81,7 @@ impl Child {
         Ok(Self { kind, port, process, log })
     }
 
-    /// Waits for the first answer to `asked`.
+    /// Waits for the first answer to `request`.
     ///
     /// # Errors
     /// The child ended, or does not answer in time; with what it has printed.
@@ -98,7 +98,7 @@ impl Child {
         }
     }
 
-    /// The body of the answer to `asked`.
+    /// The body of the answer to `request`.
     ///
     /// # Errors
     /// There is none, or one with another status than 200.

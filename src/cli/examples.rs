@@ -151,8 +151,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
 const NOTES: &[(&str, &str)] = &[
     (
         "",
-        "`zweck COMMAND --help` tells of each command. Exit codes: 0 done, 1 failed, 2 called or configured in a wrong way, 3 the policy is \
-         wrong, 4 a decision that must hold does not.",
+        "`zweck COMMAND --help` describes each command. Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 the policy is \
+         invalid, 4 a decision that must hold does not.",
     ),
     ("token create", "`zweck policy matrix` tells which roles may do what for which purposes."),
 ];

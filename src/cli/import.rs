@@ -331,7 +331,7 @@ impl ProblemReporter {
         Ok(())
     }
 
-    /// Says what came of it; `what` has been read.
+    /// Reports the outcome of an import.
     ///
     /// # Errors
     /// Where a no was not taken, or something was rejected that nobody allows for: whoever starts this by a script must

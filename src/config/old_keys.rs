@@ -10,15 +10,9 @@ const RENAMED: [Renamed; 3] = [
     ("pages.fresh_minutes", "pages.magic_link_minutes"),
 ];
 
-/// The key that a setting has now, if `key` is its old one.
-pub(super) fn current(key: &str) -> Option<&'static str> {
-    RENAMED.iter().find_map(|(old, new)| (*old == key).then_some(*new))
-}
-
-/// What an operator is told about an old key.
-pub(super) fn warning(old: &str) -> Option<String> {
-    let new = current(old)?;
-    Some(format!("`{old}` is now called `{new}`; the old name works until the next version"))
+/// The warning to an operator who uses an old key.
+pub(super) fn warning((old, new): Renamed) -> String {
+    format!("`{old}` is now called `{new}`; the old name works until the next version")
 }
 
 /// What became of old keys in one source.

@@ -29,10 +29,10 @@ impl ValueSources {
         self.sources.get(key).copied().unwrap_or(fallback)
     }
 
-    /// What an operator is told about the old keys that were used.
+    /// A warning for each old key that is used.
     pub fn warnings(&self) -> Vec<String> {
-        let old: BTreeSet<&str> = self.old_keys.values().flatten().map(|(old, _)| *old).collect();
-        old.into_iter().filter_map(old_keys::warning).collect()
+        let used: BTreeSet<Renamed> = self.old_keys.values().flatten().copied().collect();
+        used.into_iter().map(old_keys::warning).collect()
     }
 
     /// The settings whose value in force has the old key in its source.

@@ -19,7 +19,7 @@ use crate::{
     base::error::Error,
     domain::{
         access_tokens::{self, BearerToken, NewToken},
-        consents::{self, NewConsent, Withdrawal},
+        consents::{self, Agreement, NewConsent, Withdrawal},
         contacts::{self, Address, NewAddresses, NewRestriction, Rectification, Source},
         grounds::{self, NewGround},
         objections::{self, NewObjection},
@@ -231,13 +231,15 @@ async fn declare(
         contact_id,
         purpose: purpose.to_owned(),
         channel,
-        text_version: "2026-1".to_owned(),
-        language: "de".to_owned(),
-        proof: "signed_paper".to_owned(),
-        declared_at,
-        source: "sign-up sheet".to_owned(),
-        expires_at: None,
-        evidence: None,
+        agreement: Agreement {
+            text_version: "2026-1".to_owned(),
+            language: "de".to_owned(),
+            proof: "signed_paper".to_owned(),
+            declared_at,
+            source: "sign-up sheet".to_owned(),
+            expires_at: None,
+            evidence: None,
+        },
     };
     consents::record(tx, desk, &new).await?;
     Ok(declared_at > tx.now() - TimeDelta::days(700))

@@ -173,7 +173,7 @@ async fn write(
         }
         MutationKind::RevokeAccessToken => {
             let id = id("accessTokenId")?;
-            operations::revoke_access_token(tx, actor, id).await?;
+            access_tokens::revoke_as(tx, actor, id).await?;
             MutationResult::for_id(id)
         }
     })

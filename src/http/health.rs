@@ -122,7 +122,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Of the server over `app`, until `ending`.
+    /// The health of the server over `app`, until `shutdown`.
     pub fn new(app: Arc<App>, shutdown: Shutdown) -> Self {
         Self { app, shutdown, last: Mutex::new(None) }
     }

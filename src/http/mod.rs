@@ -121,7 +121,7 @@ pub fn router(app: Arc<App>, pipeline: Arc<Pipeline>, settings: impl Into<Settin
         .with_state(shared)
 }
 
-/// Serves `router` within the usual limits on connections until `ending` begins, see [`serve_within`].
+/// Serves `router` within the usual limits on connections until `shutdown` begins, see [`serve_within`].
 ///
 /// # Errors
 /// From the listener.

@@ -44,8 +44,8 @@ enum WatchEvent {
 }
 
 /// Watches `directory` until the server stops; also reloads at SIGHUP. A rejected policy is reported in the log and the
-/// audit log, and the old one stays in force. `rest` is how long nothing must have changed, and the time between two
-/// reads.
+/// audit log, and the old one stays in force. `settle_time` is how long nothing must have
+/// changed, and the time between two reads.
 ///
 /// # Errors
 /// The directory cannot be watched.

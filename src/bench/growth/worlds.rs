@@ -49,7 +49,7 @@ pub(super) struct World {
 }
 
 impl World {
-    /// Makes the database `name` of `place` and fills it.
+    /// Makes a database of `database` and fills it.
     pub(super) async fn make(
         database: &TestDatabase,
         directory: &Path,

@@ -349,6 +349,17 @@ pub async fn revoke(tx: &mut Transaction, id: Uuid) -> Result<(), Error> {
     tx.record(entry("revokeAccessToken", id, changes)).await
 }
 
+/// Revokes a token that the caller can see.
+///
+/// # Errors
+/// `NOT_FOUND` if there is no such token for the caller.
+pub async fn revoke_as(tx: &mut Transaction, actor: &Actor, id: Uuid) -> Result<(), Error> {
+    if !tx.can_see(actor, &ACCESS_TOKEN, id).await? {
+        return Err(Error::new(Code::NotFound, "there is no such token"));
+    }
+    revoke(tx, id).await
+}
+
 /// The credential of a presented token. An access token is looked up in the database each time, so that a
 /// revocation takes effect at once; a user's token is verified each time.
 ///

@@ -53,15 +53,9 @@ use crate::{
 use events::{Declaration, address_changed_at, address_of, declare, review_date, written_address};
 use loaded::{LoadedConsent, find_or_new};
 
-/// A consent that the person declared.
+/// What a person agreed to, with the evidence (Art. 7(1)).
 #[derive(Clone, Debug)]
-pub struct NewConsent {
-    /// The contact.
-    pub contact_id: Uuid,
-    /// Code of the purpose.
-    pub purpose: String,
-    /// For which channel.
-    pub channel: Channel,
+pub struct Agreement {
     /// Version of the accepted text.
     pub text_version: String,
     /// Language of the accepted text.
@@ -76,6 +70,19 @@ pub struct NewConsent {
     pub expires_at: Option<DateTime<Utc>>,
     /// Where the proof is kept, e.g. the number of a paper form.
     pub evidence: Option<String>,
+}
+
+/// A consent that the person declared.
+#[derive(Clone, Debug)]
+pub struct NewConsent {
+    /// The contact.
+    pub contact_id: Uuid,
+    /// Code of the purpose.
+    pub purpose: String,
+    /// For which channel.
+    pub channel: Channel,
+    /// What the person agreed to.
+    pub agreement: Agreement,
 }
 
 fn invalid_input(name: &str, message: &str) -> Error {
@@ -124,27 +131,28 @@ impl NewConsent {
         if !uses_channel(purpose, self.channel) {
             return Err(invalid_input("channel", "this purpose does not use the channel"));
         }
-        if !purpose.proof.contains(&self.proof) {
+        if !purpose.proof.contains(&self.agreement.proof) {
             return Err(invalid_input("proof", "this purpose does not accept this kind of proof"));
         }
-        if self.proof == DOUBLE_OPT_IN {
+        if self.agreement.proof == DOUBLE_OPT_IN {
             let message = "only the person can confirm a double opt-in; request it with requestConsent";
             return Err(invalid_input("proof", message));
         }
-        if self.declared_at > now {
+        if self.agreement.declared_at > now {
             return Err(invalid_input("declaredAt", "`declaredAt` is in the future"));
         }
         let validity = purpose.validity.as_deref();
-        let latest = validity.map(|validity| events::add_period(self.declared_at, validity)).transpose()?;
-        if let Some(end) = self.expires_at {
-            if end <= self.declared_at {
+        let latest =
+            validity.map(|validity| events::add_period(self.agreement.declared_at, validity)).transpose()?;
+        if let Some(end) = self.agreement.expires_at {
+            if end <= self.agreement.declared_at {
                 return Err(invalid_input("expiresAt", "a consent must end after it was declared"));
             }
             if latest.is_some_and(|latest| end > latest) {
                 return Err(invalid_input("expiresAt", "the purpose's period of validity ends earlier"));
             }
         }
-        Ok(self.expires_at.or(latest))
+        Ok(self.agreement.expires_at.or(latest))
     }
 }
 
@@ -160,8 +168,8 @@ pub async fn record(tx: &mut Transaction, actor: &Actor, new: &NewConsent) -> Re
     record_declaration(tx, actor, (&contact, None), new, ("recordConsent", ConsentEventKind::Granted)).await
 }
 
-/// Records a declaration under the name of a mutation, after all other checks; `opened` is the consent if it was
-/// read already.
+/// Records a declaration under the name of a mutation, after all other checks; `loaded_consent` is the
+/// consent if it was read already.
 async fn record_declaration(
     tx: &mut Transaction,
     actor: &Actor,
@@ -170,12 +178,13 @@ async fn record_declaration(
     (action, kind): (&'static str, ConsentEventKind),
 ) -> Result<Uuid, Error> {
     let expires_at = new.check(actor, tx.now())?;
+    let agreement = &new.agreement;
     let text: Uuid = consent_text::Entity::find()
         .select_only()
         .column(consent_text::Column::Id)
         .filter(consent_text::Column::PurposeCode.eq(&new.purpose))
-        .filter(consent_text::Column::Language.eq(&new.language))
-        .filter(consent_text::Column::Version.eq(&new.text_version))
+        .filter(consent_text::Column::Language.eq(&agreement.language))
+        .filter(consent_text::Column::Version.eq(&agreement.text_version))
         .into_tuple()
         .one(tx.connection())
         .await?
@@ -187,13 +196,13 @@ async fn record_declaration(
     let declaration = Declaration {
         action,
         kind,
-        declared_at: Some(new.declared_at),
-        source: Some(new.source.clone()),
-        proof: Some(new.proof.clone()),
+        declared_at: Some(agreement.declared_at),
+        source: Some(agreement.source.clone()),
+        proof: Some(agreement.proof.clone()),
         consent_text_id: Some(text),
         expires_at,
         review_due_at: review_date(actor, &new.purpose, expires_at)?,
-        evidence: new.evidence.clone(),
+        evidence: agreement.evidence.clone(),
         address: written_address(contact, new.channel),
         address_changed_at: address_changed_at(contact, new.channel),
     };

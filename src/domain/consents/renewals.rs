@@ -1,13 +1,12 @@
 //! Renewal: the person declares a consent again, before or after it ends. Room: domain/consents.
 
-use chrono::{DateTime, Utc};
 use entity::{
     consent,
     enums::{ConsentEventKind, ConsentStatus},
 };
 use uuid::Uuid;
 
-use super::{NewConsent, record_declaration};
+use super::{Agreement, NewConsent, record_declaration};
 use crate::domain::consents::loaded;
 use crate::{
     audit::Transaction,
@@ -21,20 +20,8 @@ use crate::{
 pub struct Renewal {
     /// Which consent.
     pub id: Uuid,
-    /// Version of the accepted text.
-    pub text_version: String,
-    /// Language of the accepted text.
-    pub language: String,
-    /// Kind of proof.
-    pub proof: String,
-    /// When it was declared.
-    pub declared_at: DateTime<Utc>,
-    /// Where it was declared.
-    pub source: String,
-    /// When it ends; by default after the purpose's period of validity.
-    pub expires_at: Option<DateTime<Utc>>,
-    /// Where the proof is kept.
-    pub evidence: Option<String>,
+    /// What the person agreed to this time.
+    pub agreement: Agreement,
 }
 
 /// Records that the person renewed a consent, with the evidence (Art. 7(1)): one in force, or one that has only
@@ -53,13 +40,7 @@ pub async fn renew(tx: &mut Transaction, actor: &Actor, renewal: &Renewal) -> Re
         contact_id: row.contact_id,
         purpose: row.purpose_code.clone(),
         channel: row.channel,
-        text_version: renewal.text_version.clone(),
-        language: renewal.language.clone(),
-        proof: renewal.proof.clone(),
-        declared_at: renewal.declared_at,
-        source: renewal.source.clone(),
-        expires_at: renewal.expires_at,
-        evidence: renewal.evidence.clone(),
+        agreement: renewal.agreement.clone(),
     };
     new.check(actor, tx.now())?;
     if !is_renewable(row) {

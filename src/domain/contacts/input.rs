@@ -1,4 +1,4 @@
-//! Inputs of mutations about contacts, read into what the functions of this room take. Room: domain/contacts.
+//! Parses the inputs of mutations about contacts. Room: domain/contacts.
 
 use super::{Address, NewContactPoint, NewRestriction, Rectification, Source, Values, merge::Merge};
 use crate::{
@@ -29,7 +29,7 @@ impl Source {
     /// The source that a `SourceInput` describes.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT`; the schema has refused such an input already.
+    /// `BAD_USER_INPUT`; the schema has already ruled it out.
     pub fn from_input(input: &Input) -> Result<Self, Error> {
         Ok(Self {
             name: input.require_string("name")?,
@@ -90,7 +90,7 @@ impl NewContactPoint {
     /// The contact point that an `AddContactPointInput` describes.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT`; the schema has refused such an input already.
+    /// `BAD_USER_INPUT`; the schema has already ruled it out.
     pub fn from_input(input: &Input) -> Result<Self, Error> {
         Ok(Self {
             contact_id: input.require_id("contactId")?,
@@ -104,7 +104,7 @@ impl NewRestriction {
     /// The restriction that a `RestrictContactInput` describes.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT`; the schema has refused such an input already.
+    /// `BAD_USER_INPUT`; the schema has already ruled it out.
     pub fn from_input(input: &Input) -> Result<Self, Error> {
         Ok(Self {
             id: input.require_id("contactId")?,

@@ -1,13 +1,13 @@
 //! Use cases that span several subjects of the domain: one function each, in the caller's transaction.
 //! Room: domain/operations.
 //!
-//! The API, imports, sign-ups and the demo call these, so that none has to remember what must follow a write: a new
-//! address is compared with the suppression list, consents follow a changed address, a contact comes with its
-//! source and ground. Use cases of one subject are functions of that subject.
+//! The API, sign-ups and the demo call these, so that none has to remember what must follow a write: a new address is
+//! compared with the suppression list, consents follow a changed address, a contact comes with its source and ground.
+//! Imports check their rows in batches and write them by [`insert_contacts`]. Use cases of one subject are functions of
+//! that subject.
 
 mod new_contacts;
 
-use entity::contact;
 use uuid::Uuid;
 
 pub use new_contacts::{CreationLog, NewContactRows, insert_contacts};
@@ -15,16 +15,15 @@ pub use new_contacts::{CreationLog, NewContactRows, insert_contacts};
 use crate::{
     audit::{LockMode, Transaction},
     auth::actor::Actor,
-    base::error::{Code, Error},
+    base::error::Error,
     domain::{
-        access_tokens, consents,
+        consents,
         contacts::{self, NewAddresses, NewContactPoint, Rectification, Source, Values},
         grounds::{self, NewGround},
         suppressions,
     },
     engine::Input,
     policy::{Grounds, Policy},
-    registry::ACCESS_TOKEN,
 };
 
 /// A contact to be created.
@@ -102,13 +101,13 @@ async fn create(
     if let Some((ground, policy)) = ground {
         suppressions::reject_suppressed(&found, policy, &addresses, &ground.purpose)?;
     }
-    let rows = NewContactRows {
-        points: Vec::new(),
-        sources: vec![provenance],
-        ground: ground.map(|(ground, _)| ground.row(tx, id)),
-        blocks: suppressions::block_rows(tx, id, &found.for_addresses(&addresses)),
-        contact,
-    };
+    let rows = NewContactRows::new(
+        tx,
+        (contact, Vec::new()),
+        vec![provenance],
+        ground.map(|(ground, _)| ground),
+        (&found, &addresses),
+    );
     insert_contacts(tx, vec![rows], CreationLog::Separate).await
 }
 
@@ -153,17 +152,6 @@ pub async fn record_ground(
     contact_id: Uuid,
     new: &NewGround,
 ) -> Result<Uuid, Error> {
-    let contact: contact::Model = contacts::lock(tx, actor, contact_id).await?;
+    let contact = contacts::lock(tx, actor, contact_id).await?;
     grounds::record(tx, actor, contact.id, new).await
-}
-
-/// Revokes an access token that the caller can see.
-///
-/// # Errors
-/// `NOT_FOUND`; as [`access_tokens::revoke`].
-pub async fn revoke_access_token(tx: &mut Transaction, actor: &Actor, id: Uuid) -> Result<(), Error> {
-    if !tx.can_see(actor, &ACCESS_TOKEN, id).await? {
-        return Err(Error::new(Code::NotFound, "there is no such token"));
-    }
-    access_tokens::revoke(tx, id).await
 }

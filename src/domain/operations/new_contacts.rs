@@ -9,22 +9,42 @@ use uuid::Uuid;
 use crate::{
     audit::{ChangeSet, Entry, RowBatch, Transaction},
     base::error::Error,
+    domain::{
+        contacts::NewAddresses,
+        grounds::NewGround,
+        suppressions::{self, SuppressionMatches},
+    },
     registry::{BLOCK, CONTACT, CONTACT_POINT, GROUND, ObjectType, PROVENANCE},
 };
 
-/// The rows of one new contact.
+/// The rows of one new contact, with the blocks that the suppression list demands.
 #[derive(Clone, Debug)]
 pub struct NewContactRows {
-    /// The contact.
-    pub contact: contact::Model,
+    contact: contact::Model,
     /// Its further addresses.
-    pub points: Vec<contact_point::Model>,
+    points: Vec<contact_point::Model>,
     /// Where its values come from.
-    pub sources: Vec<provenance::Model>,
+    sources: Vec<provenance::Model>,
     /// The fact that makes it lawful to store it.
-    pub ground: Option<ground::Model>,
+    ground: Option<ground::Model>,
     /// Blocks from the suppression list.
-    pub blocks: Vec<objection::Model>,
+    blocks: Vec<objection::Model>,
+}
+
+impl NewContactRows {
+    /// The rows of `contact`. `matches` is what the suppression list says of its `addresses`, looked up while their
+    /// identities are locked.
+    pub fn new(
+        tx: &Transaction,
+        (contact, points): (contact::Model, Vec<contact_point::Model>),
+        sources: Vec<provenance::Model>,
+        ground: Option<&NewGround>,
+        (matches, addresses): (&SuppressionMatches, &NewAddresses),
+    ) -> Self {
+        let ground = ground.map(|ground| ground.row(tx, contact.id));
+        let blocks = suppressions::block_rows(tx, contact.id, &matches.for_addresses(addresses));
+        Self { contact, points, sources, ground, blocks }
+    }
 }
 
 /// How the audit log describes new contacts.
@@ -37,8 +57,7 @@ pub enum CreationLog {
     Import,
 }
 
-/// Writes new contacts and records them. The caller has locked the identities of their addresses, and looked up
-/// `blocks` on the suppression list under these locks.
+/// Writes new contacts and records them.
 ///
 /// # Errors
 /// From the database; `AUDIT_UNAVAILABLE`.

@@ -105,8 +105,8 @@ pub(super) async fn lost<C: ConnectionTrait>(
     Ok(lost.map(|(rows, _)| rows.row.line).collect())
 }
 
-/// Locks what the rows opt out of, in the order of locks: identities with those that are `brought`, then every record
-/// of them.
+/// Locks what the rows opt out of, in the order of locks: first the identities, then every contact that
+/// has one of them.
 ///
 /// # Errors
 /// `INTERNAL` from the database; transient if an address has changed meanwhile.

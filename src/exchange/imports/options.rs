@@ -89,6 +89,28 @@ pub(super) fn check_text(name: &str, value: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// Parses pairs `field=Column` of the command line, whose fields are among `fields` of `what`, e.g. "a consent".
+///
+/// # Errors
+/// `BAD_USER_INPUT` for a pair of another form and for an unknown field.
+pub(super) fn parse_map<'a>(
+    pairs: impl IntoIterator<Item = &'a str>,
+    fields: &[&'static str],
+    what: &str,
+) -> Result<Vec<(&'static str, String)>, Error> {
+    let parse = |pair: &str| {
+        let Some((name, column)) = pair.split_once('=') else {
+            return Err(Error::bad_input(format!("`{pair}` is not of the form field=Column")));
+        };
+        let Some(field) = fields.iter().find(|field| **field == name.trim()) else {
+            let known = fields.join(", ");
+            return Err(Error::bad_input(format!("`{name}` is not part of {what}; known are {known}")));
+        };
+        Ok((*field, column.trim().to_owned()))
+    };
+    pairs.into_iter().map(parse).collect()
+}
+
 impl Default for ReadOptions {
     fn default() -> Self {
         Self {

@@ -288,7 +288,7 @@ impl RowDraft {
         self.points.push((point, created_at));
     }
 
-    /// Whether `given` is as the field called `name` wants it.
+    /// Whether `cell` is a valid value of the field called `name`.
     pub fn fits(&self, name: &str, cell: &str) -> bool {
         let validator = CONTACT.field(name).and_then(|field| field.validator);
         validator.is_some_and(|validator| {
@@ -333,7 +333,7 @@ impl RowDraft {
         }
     }
 
-    /// The row, unless it is left out. `column_of_id` is the column that the id was read from.
+    /// The row, unless it is left out. `id_column` is the column that the id was read from.
     pub fn finish(
         mut self,
         external_id: String,

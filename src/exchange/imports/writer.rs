@@ -230,8 +230,7 @@ fn new_contact(
         contact_id: id,
         ..point.row(tx.reader(), tx.new_id(), created_at.unwrap_or(tx.now()))
     });
-    // The row was looked up before it had an id.
-    let listed = found.for_addresses(row.addresses(tx.reader())?);
+    let points = points.collect();
     let ground = NewGround {
         purpose: import.purpose.clone(),
         reference: Some(import.ground.trim().to_owned()),
@@ -239,13 +238,10 @@ fn new_contact(
         until: None,
         input_path: "ground",
     };
-    Ok(NewContactRows {
-        points: points.collect(),
-        sources: sources_of(tx, import, row, id),
-        ground: Some(ground.row(tx, id)),
-        blocks: suppressions::block_rows(tx, id, &listed),
-        contact,
-    })
+    let sources = sources_of(tx, import, row, id);
+    // The row was looked up before it had an id.
+    let addresses = row.addresses(tx.reader())?;
+    Ok(NewContactRows::new(tx, (contact, points), sources, Some(&ground), (found, addresses)))
 }
 
 /// The rows of a batch: those that no earlier import has brought, and those that cannot come in.

@@ -1,17 +1,46 @@
 //! Inputs of mutations about consents. Room: registry/mutation_inputs.
 
-use super::field;
+use super::{BY_EMAIL, BY_PHONE, field};
 use crate::{
-    policy::Action::{Create, Read, Update},
+    policy::Action::{Create, Update},
     registry::{
         Validator,
         enums::CHANNEL,
         inputs::{
+            InputField,
             InputKind::{Enum, Id, Purpose, Text, Time, Word},
             InputType,
         },
     },
 };
+
+/// What a person agreed to, and the evidence of it.
+const TEXT_VERSION: InputField = field("textVersion", Word, "Version of the text that the person agreed to.")
+    .required()
+    .requires_right(Create, "Consent.text");
+const LANGUAGE: InputField =
+    field("language", Word, "Language of the text that the person agreed to.").required();
+const PROOF: InputField = field("proof", Word, "Kind of proof; one that the purpose accepts.")
+    .required()
+    .requires_right(Create, "ConsentEvent.proof");
+const DECLARED_AT: InputField = field("declaredAt", Time, "When the person declared it.")
+    .required()
+    .requires_right(Create, "Consent.declaredAt");
+const SOURCE: InputField = field("source", Text(Validator::Line), "Where it was declared.")
+    .required()
+    .requires_right(Create, "Consent.source");
+const EXPIRES_AT: InputField = field(
+    "expiresAt",
+    Time,
+    "When it expires; at most the purpose's validity period, which applies if absent.",
+)
+.requires_right(Create, "Consent.expiresAt");
+const EVIDENCE: InputField = field(
+    "evidence",
+    Text(Validator::Line),
+    "Reference to the proof: the number of the document or recording.",
+)
+.requires_right(Create, "ConsentEvent.evidence");
 
 pub(in crate::registry) static RECORD_CONSENT: InputType = InputType {
     name: "RecordConsentInput",
@@ -23,31 +52,13 @@ pub(in crate::registry) static RECORD_CONSENT: InputType = InputType {
             .required()
             .requires_right(Create, "Consent.purpose"),
         field("channel", Enum(&CHANNEL), "The channel.").required().requires_right(Create, "Consent.channel"),
-        field("textVersion", Word, "Version of the text that the person agreed to.")
-            .required()
-            .requires_right(Create, "Consent.text"),
-        field("language", Word, "Language of the text that the person agreed to.").required(),
-        field("proof", Word, "Kind of proof; one that the purpose accepts.")
-            .required()
-            .requires_right(Create, "ConsentEvent.proof"),
-        field("declaredAt", Time, "When the person declared it.")
-            .required()
-            .requires_right(Create, "Consent.declaredAt"),
-        field("source", Text(Validator::Line), "Where it was declared.")
-            .required()
-            .requires_right(Create, "Consent.source"),
-        field(
-            "expiresAt",
-            Time,
-            "When it expires; at most the purpose's validity period, which applies if absent.",
-        )
-        .requires_right(Create, "Consent.expiresAt"),
-        field(
-            "evidence",
-            Text(Validator::Line),
-            "Reference to the proof: the number of the document or recording.",
-        )
-        .requires_right(Create, "ConsentEvent.evidence"),
+        TEXT_VERSION,
+        LANGUAGE,
+        PROOF,
+        DECLARED_AT,
+        SOURCE,
+        EXPIRES_AT,
+        EVIDENCE,
     ],
 };
 
@@ -93,31 +104,13 @@ pub(in crate::registry) static RENEW_CONSENT: InputType = InputType {
             .required()
             .deprecated_name("id")
             .requires_right(Update, "Consent.expiresAt"),
-        field("textVersion", Word, "Version of the text that the person agreed to.")
-            .required()
-            .requires_right(Create, "Consent.text"),
-        field("language", Word, "Language of the text that the person agreed to.").required(),
-        field("proof", Word, "Kind of proof; one that the purpose accepts.")
-            .required()
-            .requires_right(Create, "ConsentEvent.proof"),
-        field("declaredAt", Time, "When the person declared it.")
-            .required()
-            .requires_right(Create, "Consent.declaredAt"),
-        field("source", Text(Validator::Line), "Where it was declared.")
-            .required()
-            .requires_right(Create, "Consent.source"),
-        field(
-            "expiresAt",
-            Time,
-            "When it expires; at most the purpose's validity period, which applies if absent.",
-        )
-        .requires_right(Create, "Consent.expiresAt"),
-        field(
-            "evidence",
-            Text(Validator::Line),
-            "Reference to the proof: the number of the document or recording.",
-        )
-        .requires_right(Create, "ConsentEvent.evidence"),
+        TEXT_VERSION,
+        LANGUAGE,
+        PROOF,
+        DECLARED_AT,
+        SOURCE,
+        EXPIRES_AT,
+        EVIDENCE,
     ],
 };
 
@@ -130,14 +123,8 @@ pub(in crate::registry) static WITHDRAW_CONSENT: InputType = InputType {
             .deprecated_name("id")
             .requires_right(Update, "Consent.withdrawnAt"),
         field("contactId", Id, "The contact.").requires_right(Update, "Consent.withdrawnAt"),
-        field(
-            "email",
-            Text(Validator::Mailboxes),
-            "By the person with this e-mail address; `Name <address>` and several addresses are accepted.",
-        )
-        .requires_right(Read, "Contact.email"),
-        field("phone", Text(Validator::Numbers), "By the person with this phone number, in any notation.")
-            .requires_right(Read, "Contact.phone"),
+        BY_EMAIL,
+        BY_PHONE,
         // A consent not named by its id is named by its purpose, so this is also the right to withdraw by address.
         field("purpose", Purpose, "Code of the purpose or group.")
             .requires_right(Update, "Consent.withdrawnAt"),

@@ -1,8 +1,8 @@
 //! Inputs of mutations about grounds, objections and blocks. Room: registry/mutation_inputs.
 
-use super::field;
+use super::{BY_EMAIL, BY_PHONE, field};
 use crate::{
-    policy::Action::{Create, Read, Update},
+    policy::Action::{Create, Update},
     registry::{
         Validator,
         enums::CHANNEL,
@@ -46,14 +46,8 @@ pub(in crate::registry) static RECORD_OBJECTION: InputType = InputType {
     object: None,
     fields: &[
         field("contactId", Id, "The contact."),
-        field(
-            "email",
-            Text(Validator::Mailboxes),
-            "By the person with this e-mail address; `Name <address>` and several addresses are accepted.",
-        )
-        .requires_right(Read, "Contact.email"),
-        field("phone", Text(Validator::Numbers), "By the person with this phone number, in any notation.")
-            .requires_right(Read, "Contact.phone"),
+        BY_EMAIL,
+        BY_PHONE,
         field("purpose", Purpose, "Code of the purpose or group.")
             .required()
             .requires_right(Create, "Objection.purpose"),

@@ -1,8 +1,10 @@
 //! The parameters of an import of consents. Room: exchange/imports/consents.
 
+use std::collections::HashSet;
+
 use crate::{
     base::error::Error,
-    exchange::imports::options::{ReadOptions, check_text},
+    exchange::imports::options::{ReadOptions, check_text, parse_map},
 };
 
 /// The opt-out column: a yes there is an opt-out, and nothing there is a consent.
@@ -56,21 +58,10 @@ impl ConsentImport {
     pub fn map_from<'a>(
         pairs: impl IntoIterator<Item = &'a str>,
     ) -> Result<Vec<(&'static str, String)>, Error> {
-        let mut map: Vec<(&'static str, String)> = Vec::new();
-        for pair in pairs {
-            let Some((name, column)) = pair.split_once('=') else {
-                return Err(Error::bad_input(format!("`{pair}` is not of the form field=Column")));
-            };
-            let Some(field) = FIELDS.into_iter().find(|field| *field == name.trim()) else {
-                let known = FIELDS.join(", ");
-                return Err(Error::bad_input(format!(
-                    "`{name}` is not part of a consent; known are {known}"
-                )));
-            };
-            if map.iter().any(|(other, _)| *other == field) {
-                return Err(Error::bad_input(format!("`{name}` is mapped twice")));
-            }
-            map.push((field, column.trim().to_owned()));
+        let map = parse_map(pairs, &FIELDS, "a consent")?;
+        let mut seen = HashSet::new();
+        if let Some((field, _)) = map.iter().find(|(field, _)| !seen.insert(*field)) {
+            return Err(Error::bad_input(format!("`{field}` is mapped twice")));
         }
         Ok(map)
     }

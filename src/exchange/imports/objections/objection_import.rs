@@ -8,7 +8,7 @@ use crate::{
     base::error::Error,
     exchange::imports::{
         objection_recorder::{advertising_purposes, can_be_objected_to},
-        options::{ReadOptions, check_text},
+        options::{ReadOptions, check_text, parse_map},
     },
 };
 
@@ -89,20 +89,7 @@ impl ObjectionImport {
     pub fn map_from<'a>(
         pairs: impl IntoIterator<Item = &'a str>,
     ) -> Result<Vec<(&'static str, String)>, Error> {
-        let mut map = Vec::new();
-        for pair in pairs {
-            let Some((name, column)) = pair.split_once('=') else {
-                return Err(Error::bad_input(format!("`{pair}` is not of the form field=Column")));
-            };
-            let Some(field) = FIELDS.into_iter().find(|field| *field == name.trim()) else {
-                let known = FIELDS.join(", ");
-                return Err(Error::bad_input(format!(
-                    "`{name}` is not part of an objection; known are {known}"
-                )));
-            };
-            map.push((field, column.trim().to_owned()));
-        }
-        Ok(map)
+        parse_map(pairs, &FIELDS, "an objection")
     }
 
     pub(super) fn check(&self, app: &App) -> Result<Vec<String>, Error> {
