@@ -80,7 +80,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Makes PostgreSQL plan each further statement of this transaction anew if `anew`, or lets it reuse plans. A
+    /// Makes PostgreSQL plan each further statement of this transaction again if `anew`, or lets it reuse plans. A
     /// reused plan fits the tables as they were: an import into an empty database would keep scanning what it has
     /// filled since.
     ///

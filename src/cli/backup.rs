@@ -16,8 +16,7 @@ use super::{app_without_key_check, connect, exit::CliError, failure, files, poli
 
 const POSTGRES: &str = "this is for SQLite; a database of PostgreSQL is backed up by pg_dump and restored by pg_restore, as docs/operating.md says";
 
-/// Writes the whole database, as it is at one instant, to a file that is not there yet. Servers may run and write
-/// meanwhile.
+/// Writes a consistent copy of the database to a new file. Servers may keep running and writing.
 pub(crate) async fn backup(config: &Config, file: &Path) -> Result<(), CliError> {
     if !config.database.url.starts_with("sqlite://") {
         return Err(CliError::Usage(POSTGRES.to_owned()));
@@ -38,8 +37,8 @@ pub(crate) async fn backup(config: &Config, file: &Path) -> Result<(), CliError>
     ))
 }
 
-/// Looks whether a backup is whole and can be opened with the keys of the configuration; else puts it where the
-/// configuration has its database, which must not be there yet.
+/// Checks that a backup is complete and can be opened with the configured keys, and copies it to the configured
+/// database file, which must not exist yet.
 pub(crate) async fn restore(config: &Config, file: &Path, check: bool) -> Result<(), CliError> {
     let Some(target) = config.database.url.strip_prefix("sqlite://").map(PathBuf::from) else {
         return Err(CliError::Usage(POSTGRES.to_owned()));
@@ -60,7 +59,7 @@ pub(crate) async fn restore(config: &Config, file: &Path, check: bool) -> Result
     let copied =
         contents(file, made).and_then(|()| flush(&beside)).and_then(|()| fs::rename(&beside, &target));
     if copied.is_err() {
-        // Half a database stands in nobody's way.
+        // An incomplete database is removed.
         let _ = fs::remove_file(&beside);
     }
     copied.with_context(|| format!("{} cannot be copied", file.display()))?;
@@ -68,8 +67,8 @@ pub(crate) async fn restore(config: &Config, file: &Path, check: bool) -> Result
     print(&format!("restored to {}\n", target.display()))
 }
 
-/// The database, or a file that SQLite keeps beside it: what an old log beside a restored database holds would be
-/// written into it.
+/// The existing database, or a file that SQLite keeps beside it: SQLite would write an old log beside a restored
+/// database into it.
 fn standing(target: &Path) -> Option<PathBuf> {
     ["", "-wal", "-shm", "-journal"]
         .map(|end| PathBuf::from(format!("{}{end}", target.display())))
@@ -77,7 +76,7 @@ fn standing(target: &Path) -> Option<PathBuf> {
         .find(|file| file.exists())
 }
 
-/// What a copy of the backup says of itself: SQLite makes files beside what it opens.
+/// Checks a copy of the backup, since SQLite creates files beside the one it opens.
 async fn examined(config: &Config, file: &Path) -> Result<String, CliError> {
     let directory = tempfile::tempdir().context("there is no directory for a copy")?;
     let copy = directory.path().join("copy.db");
@@ -120,12 +119,12 @@ async fn examined(config: &Config, file: &Path) -> Result<String, CliError> {
     Ok(format!("{whole}, its keys can be opened\n"))
 }
 
-/// Copies what `file` holds, and not who may read it: that would come along with a copy of the file.
+/// Copies the contents of `file` but not its permissions, which a copy of the file would keep.
 fn contents(file: &Path, mut made: File) -> io::Result<()> {
     io::copy(&mut File::open(file)?, &mut made).map(|_| ())
 }
 
-/// The file and its name are on the disk.
+/// Syncs the file and its directory to disk.
 fn flush(file: &Path) -> io::Result<()> {
     File::open(file)?.sync_all()?;
     let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());

@@ -147,7 +147,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What stands behind the examples of some commands.
+/// Notes after the examples of some commands.
 const NOTES: &[(&str, &str)] = &[
     (
         "",

@@ -64,7 +64,7 @@ enum FormatArg {
     Vcard,
 }
 
-/// Acts under a token, looked up anew each time as the server does.
+/// Acts under a token, which is looked up for each use as the server does.
 pub(crate) struct Caller {
     token: BearerToken,
     purpose: Option<String>,

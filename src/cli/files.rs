@@ -1,4 +1,4 @@
-//! Files that commands write: over none that is there unless that is said, and results whole or not at all. Room: cli.
+//! Files that commands write: existing files are kept unless told otherwise, and results are complete or absent. Room: cli.
 
 use std::{
     fs::{File, OpenOptions},
@@ -13,7 +13,7 @@ use tempfile::NamedTempFile;
 
 use super::exit::CliError;
 
-/// What becomes of a file that is there.
+/// Whether an existing file may be overwritten.
 #[derive(Args, Clone, Copy)]
 pub(crate) struct Overwrite {
     /// Overwrite the file if it exists.
@@ -22,10 +22,10 @@ pub(crate) struct Overwrite {
 }
 
 impl Overwrite {
-    /// A file for `path` that takes its place once it is whole, readable by its owner alone.
+    /// A file that is moved to `path` once it is complete, readable only by its owner.
     ///
     /// # Errors
-    /// Those of [`Overwrite::check_writable`]; nothing can be written beside it.
+    /// Those of [`Overwrite::check_writable`]; no file can be created beside it.
     pub(crate) fn create(self, path: &Path) -> Result<Output, CliError> {
         self.check_writable(path)?;
         if is_special(path) {
@@ -39,10 +39,10 @@ impl Overwrite {
         Ok(Output { part: Part::Beside(part), path: path.to_owned(), overwrite: self })
     }
 
-    /// A file that grows while the command runs, or holds nothing that others may not read.
+    /// A file that grows while the command runs, or contains nothing confidential.
     ///
     /// # Errors
-    /// Those of [`Overwrite::check_writable`]; it cannot be made.
+    /// Those of [`Overwrite::check_writable`]; it cannot be created.
     pub(crate) fn open(self, path: &Path) -> Result<File, CliError> {
         self.check_writable(path)?;
         let opened = match self.force || is_special(path) {
@@ -52,11 +52,10 @@ impl Overwrite {
         opened.map_err(|error| create_error(path, &error))
     }
 
-    /// Refuses a path at which no file can be made: before the command begins, since afterwards its work is done and
-    /// lost.
+    /// Rejects a path at which no file can be created, before the command starts: afterwards its work would be lost.
     ///
     /// # Errors
-    /// There is a directory or a disk; there is a file, and nobody said that it is written over.
+    /// The path is a directory or a disk, or a file that may not be overwritten.
     pub(crate) fn check_writable(self, path: &Path) -> Result<(), CliError> {
         let found = std::fs::metadata(path).ok();
         let wrong = found.and_then(|found| match found.file_type() {
@@ -75,13 +74,13 @@ impl Overwrite {
 }
 
 enum Part {
-    /// Beside the place that it will have.
+    /// A temporary file beside the target.
     Beside(NamedTempFile),
-    /// Of what goes into a device or a pipe.
+    /// A device or a pipe.
     Apart(File),
 }
 
-/// A file on its way.
+/// A file that is being written.
 pub(crate) struct Output {
     part: Part,
     path: PathBuf,
@@ -89,7 +88,7 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// What is written to.
+    /// The open file.
     pub(crate) fn file(&self) -> &File {
         match &self.part {
             Part::Beside(part) => part.as_file(),
@@ -97,10 +96,10 @@ impl Output {
         }
     }
 
-    /// Puts it in its place, on the disk.
+    /// Moves it to its target and syncs it to disk.
     ///
     /// # Errors
-    /// Somebody else has made the file meanwhile; the disk refuses.
+    /// Somebody else has created the file meanwhile; an error of the file system.
     pub(crate) fn commit(self) -> Result<(), CliError> {
         let path = &self.path;
         match self.part {
@@ -123,18 +122,17 @@ impl Output {
     }
 }
 
-/// The file that is asked for; none where it is `-`, which is standard output.
+/// The requested file; `None` for `-`, which is standard output.
 pub(crate) fn named(path: Option<&Path>) -> Option<&Path> {
     path.filter(|path| !is_output(path))
 }
 
-/// Whether standard output is asked for.
+/// Whether standard output is requested.
 pub(crate) fn is_output(path: &Path) -> bool {
     ["-", "/dev/stdout"].iter().any(|name| path == Path::new(name))
 }
 
-/// A new file that its owner alone can read, which is never written over another: a key or a database that is gone does
-/// not come back.
+/// A new file that only its owner can read. It never overwrites another: a lost key or database cannot be restored.
 pub(crate) fn private(path: &Path) -> Result<File, CliError> {
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     made.map_err(|error| match error.kind() {
@@ -145,8 +143,8 @@ pub(crate) fn private(path: &Path) -> Result<File, CliError> {
     })
 }
 
-/// What is written into and never replaced: a device for characters, a pipe, or whatever stands under a name of the
-/// system's own, such as `/dev/stdout`.
+/// Whether the path is written to but never replaced: a character device, a pipe, or a name of the system such as
+/// `/dev/stdout`.
 fn is_special(path: &Path) -> bool {
     let within = ["/dev", "/proc"].iter().any(|of| path.starts_with(of));
     std::fs::metadata(path).is_ok_and(|found| {

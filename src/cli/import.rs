@@ -30,7 +30,7 @@ use super::{
     note, open, print,
 };
 
-/// Who acts.
+/// The actor.
 pub(super) const IMPORTER: &str = "cli:import";
 
 /// Which file, and what is in it.
@@ -156,7 +156,7 @@ impl ImportArgs {
         }
     }
 
-    /// Refuses what this kind of file does not have.
+    /// Rejects flags that do not apply to this kind of file.
     fn check(&self) -> Result<(), CliError> {
         let (of_csv, encoded) = match self.format() {
             Format::Csv => return Ok(()),
@@ -216,7 +216,7 @@ impl ImportArgs {
             }
             (None, None) => (Vec::new(), None),
         };
-        // What is named by a flag stands above what a preset or file says.
+        // Flags override a preset or map file.
         let mapped = ContactImport::map_from(self.map.iter().map(String::as_str)).map_err(failure)?;
         map.retain(|(target, _)| !mapped.iter().any(|(other, _)| other == target));
         let optional = match &self.preset {
@@ -260,7 +260,7 @@ pub(crate) async fn contacts(config: &Config, args: ImportArgs) -> Result<(), Cl
     reporter.close(result, "rows", allowed)
 }
 
-/// How a CSV file is read, as the flags say.
+/// The read options from the flags.
 pub(super) fn csv_read_options(
     delimiter: Option<char>,
     no_header: bool,
@@ -272,8 +272,8 @@ pub(super) fn csv_read_options(
     Ok(ReadOptions { delimiter, header: !no_header, encoding: encoding.into(), ..ReadOptions::default() })
 }
 
-/// Opens the application, with the purposes of the policy, and what tells how the import of `path` goes on, which is
-/// read `passes` times.
+/// Opens the application, with the purposes of the policy, and the progress of the import of `path`, which is read
+/// `passes` times.
 pub(super) async fn start_import(
     config: &Config,
     path: &Path,
@@ -288,11 +288,11 @@ pub(super) async fn start_import(
     Ok((app, ProblemReporter::new(size, report, overwrite)?))
 }
 
-/// Tells how an import goes on: how far it is, and each problem as it is found.
+/// Shows the progress of an import, and each problem when it is found.
 pub(super) struct ProblemReporter {
     pub(super) bar: ProgressBar,
     json: Option<JsonReport>,
-    /// The report, where there was no file before.
+    /// The report file.
     fresh: Option<PathBuf>,
     /// Whether the last problem was an opt-out that was not recorded.
     section: Option<bool>,
@@ -300,8 +300,8 @@ pub(super) struct ProblemReporter {
 }
 
 impl ProblemReporter {
-    /// Of a file of so many bytes, also into a report. That is made first: an import whose report cannot be written
-    /// does not begin.
+    /// The progress for a file of that size, also written to a report. The report is created first: an import does not
+    /// start if its report cannot be written.
     fn new(bytes: u64, report: Option<&Path>, overwrite: Overwrite) -> Result<Self, CliError> {
         if report.is_some_and(is_output) {
             let text = "--report writes a file; standard output tells the problems already";
@@ -324,7 +324,7 @@ impl ProblemReporter {
             (Some(_), false) => format!("\n{}\n", Problem::table_header()),
         };
         self.section = Some(problem.no_not_taken);
-        // Where nobody reads on, the import goes on; the report as JSON has it all.
+        // If nobody reads the output, the import continues; the JSON report is complete.
         if self.is_read {
             self.is_read = self.bar.suspend(|| print(&format!("{table_header}{problem}\n"))).is_ok();
         }
@@ -334,8 +334,8 @@ impl ProblemReporter {
     /// Reports the outcome of an import.
     ///
     /// # Errors
-    /// Where a no was not taken, or something was rejected that nobody allows for: whoever starts this by a script must
-    /// not go on as if all were well.
+    /// If an opt-out was not recorded, or rows were rejected without `--allow-rejected`: a script must not continue as if
+    /// all were well.
     pub(super) fn close<R: Serialize + Display + NotTaken>(
         self,
         done: Result<R, Error>,
@@ -379,14 +379,14 @@ impl ProblemReporter {
     }
 }
 
-/// Heads what follows.
+/// Prints a heading.
 const NOT_TAKEN: &str = "a no that was not taken";
 
-/// What an import did, of which it is known what was not taken.
+/// A report that knows which rows were not imported.
 pub(super) trait NotTaken {
-    /// How many.
+    /// Their number.
     fn not_taken(&self) -> u64;
-    /// Rows that did not come in.
+    /// Rows that were rejected.
     fn rejected(&self) -> u64;
 }
 
@@ -410,7 +410,7 @@ impl NotTaken for imports::ConsentReport {
     }
 }
 
-/// How much of the file is read, on a terminal only.
+/// The progress bar, on a terminal only.
 fn bar(size: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -419,7 +419,7 @@ fn bar(size: u64) -> ProgressBar {
     ProgressBar::new(size).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// The report as JSON, written as the import goes on: `{"problems": […], "completed": true, "rows": …}`.
+/// The report as JSON, written during the import: `{"problems": […], "completed": true, "rows": …}`.
 struct JsonReport {
     file: BufWriter<File>,
     empty: bool,
@@ -445,7 +445,7 @@ impl JsonReport {
         Ok(serde_json::to_writer(&mut self.file, problem)?)
     }
 
-    /// Ends the report; `completed` is false where the import ended in an error.
+    /// Ends the report; `completed` is false if the import ended with an error.
     fn close<R: Serialize>(mut self, report: Option<&R>) -> Result<(), CliError> {
         let closing = serde_json::to_string(&Closing { completed: report.is_some(), report })?;
         // The members go on in the object that is open.

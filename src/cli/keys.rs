@@ -63,7 +63,7 @@ pub(crate) fn generate(out: Option<&Path>) -> Result<(), CliError> {
     ))
 }
 
-/// Says which master keys there are and whether everything can be opened.
+/// Shows the master keys and whether everything can be opened.
 pub(crate) async fn status(config: &Config, format: ListFormat) -> Result<(), CliError> {
     let app = app_with_current_key(config).await?;
     let keyring = audit::keyring(&app).await.map_err(failure)?;
@@ -230,8 +230,8 @@ pub(crate) async fn rotate(config: &Config) -> Result<(), CliError> {
     ))
 }
 
-/// Makes the keys of the installation anew that are missing or cannot be opened, and gives up those of persons that
-/// cannot be.
+/// Replaces installation keys that are missing or cannot be opened, and deletes keys of persons that cannot be
+/// opened.
 pub(crate) async fn remake(config: &Config) -> Result<(), CliError> {
     let app = app_with_current_key(config).await?;
     let keyring = audit::keyring(&app).await.map_err(failure)?;
@@ -254,7 +254,7 @@ pub(crate) async fn remake(config: &Config) -> Result<(), CliError> {
     print(&done.concat())
 }
 
-/// The application, whether or not its keys can be opened.
+/// Opens the application even if its keys cannot be opened.
 async fn app_with_current_key(config: &Config) -> Result<App, CliError> {
     let app = app_without_key_check(config, policy(config).await?, connect(config).await?).await?;
     // What is written goes under the one in use, as far as that is known.

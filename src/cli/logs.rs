@@ -25,7 +25,7 @@ pub(super) fn log_filter(filter_text: &str) -> Result<tracing_subscriber::EnvFil
     ] {
         filter = filter.add_directive(format!("{quiet}=info").parse().map_err(|_| wrong())?);
     }
-    // Two lines for each migration say less than the one that tells how many there were.
+    // One line with the number of migrations says more than two lines for each.
     if !filter_text.contains("sea_orm_migration") {
         filter = filter.add_directive("sea_orm_migration=warn".parse().map_err(|_| wrong())?);
     }

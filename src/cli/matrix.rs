@@ -16,7 +16,7 @@ use zweck::{
 
 use super::{exit::CliError, note, print, untested_policy};
 
-/// Which part of the policy, and how it is printed.
+/// The part of the policy, and the format.
 #[derive(Args)]
 pub(crate) struct MatrixArgs {
     /// Only this role.
@@ -47,7 +47,7 @@ enum MatrixFormat {
     Html,
 }
 
-/// The rights, each with its letter and what it means, the first ones first in a cell.
+/// The rights with their letters and meanings, in their order within a cell.
 const RIGHTS: [(&str, char, &str); 6] = [
     ("read", 'R', "read"),
     ("mask", 'M', "read masked"),
@@ -87,7 +87,7 @@ pub(crate) async fn matrix(config: &Config, args: MatrixArgs) -> Result<(), CliE
     })
 }
 
-/// Tells what is another than in the file that somebody has reviewed.
+/// Prints the differences to the reviewed file.
 fn check_review(policy: &Policy, now: &str, file: &Path) -> Result<(), CliError> {
     let before = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     // What was reviewed under an old name is the same right.
@@ -132,7 +132,7 @@ fn csv(permissions: &BTreeSet<Permission>) -> Result<String, CliError> {
     Ok(String::from_utf8(bytes).context("the matrix cannot be written")?)
 }
 
-/// What everybody may do for one purpose.
+/// The rights of all roles for one purpose.
 struct Table<'p> {
     code: &'p str,
     title: &'p str,
@@ -142,7 +142,7 @@ struct Table<'p> {
     rows: Vec<Row<'p>>,
 }
 
-/// What the roles may do to one object, in their order.
+/// The rights of the roles to one object, in the order of the roles.
 struct Row<'p> {
     object: &'p str,
     /// Whether it is the first of its type.
@@ -157,7 +157,7 @@ impl Row<'_> {
     }
 }
 
-/// The matrix as one file that needs nothing else.
+/// The matrix as a self-contained page.
 #[derive(Template)]
 #[template(path = "matrix.html")]
 struct Page<'p> {
@@ -173,7 +173,7 @@ impl Page<'_> {
     }
 }
 
-/// A table for each purpose for which anybody may do anything.
+/// A table for each purpose with any right.
 fn tables<'p>(policy: &'p Policy, permissions: &'p BTreeSet<Permission>) -> Vec<Table<'p>> {
     let mut all = Vec::new();
     for purpose in policy.purposes() {

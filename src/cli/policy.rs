@@ -29,7 +29,7 @@ use super::{
 
 #[derive(Subcommand)]
 pub(crate) enum PolicyCommand {
-    /// Load the policy strictly and say what is wrong, and what is odd.
+    /// Load the policy strictly; report errors and warnings.
     Check,
     /// Run the decisions named in cases.yaml.
     Test {
@@ -38,34 +38,33 @@ pub(crate) enum PolicyCommand {
         junit: Option<PathBuf>,
         #[command(flatten)]
         overwrite: Overwrite,
-        /// List the rights that no case speaks about instead: whoever takes one of them away is stopped by nothing.
+        /// List rights that no case covers instead; removing one of them would go unnoticed.
         #[arg(long)]
         coverage: bool,
-        /// With `--coverage`: list the fields that are denied and that no case speaks about. Whoever allows one is
-        /// stopped by nothing.
+        /// With `--coverage`: list denied fields that no case covers; allowing one of them would go unnoticed.
         #[arg(long, requires = "coverage")]
         denied: bool,
-        /// With `--coverage`: this role alone.
+        /// With `--coverage`: only this role.
         #[arg(long, requires = "coverage")]
         role: Option<String>,
-        /// With `--coverage`: this purpose alone.
+        /// With `--coverage`: only this purpose.
         #[arg(long, requires = "coverage")]
         purpose: Option<String>,
-        /// With `--coverage`: this type alone, e.g. Contact.
+        /// With `--coverage`: only this type, e.g. Contact.
         #[arg(long = "type", value_name = "TYPE", requires = "coverage")]
         type_name: Option<String>,
         /// Output format.
         #[arg(long, value_enum, default_value_t = ListFormat::Text)]
         format: ListFormat,
     },
-    /// Say what is decided, and by which rules.
+    /// Show a decision and the rules that led to it.
     Explain {
         /// Field, root field or grant, e.g. Contact.email, Mutation.updateContact, token:role:partner.
         object: String,
-        /// Who asks.
+        /// The role.
         #[arg(long)]
         role: String,
-        /// For which purpose.
+        /// The purpose.
         #[arg(long)]
         purpose: String,
         /// read, mask, create, update, execute or grant.
@@ -75,9 +74,9 @@ pub(crate) enum PolicyCommand {
         #[arg(long, value_enum, default_value_t = ListFormat::Text)]
         format: ListFormat,
     },
-    /// Print who may do what for which purpose.
+    /// Print all rights: who may do what for which purpose.
     Matrix(matrix::MatrixArgs),
-    /// Print every right that is gained and lost from one directory of policy files to another.
+    /// Print the rights gained and lost between two directories of policy files.
     Diff {
         /// Directory of the old policy.
         old: PathBuf,
@@ -91,7 +90,7 @@ pub(crate) enum PolicyCommand {
     WhoCan {
         /// Field, root field or grant.
         object: String,
-        /// For which purpose.
+        /// The purpose.
         #[arg(long)]
         purpose: String,
         /// read, mask, create, update, execute or grant.
@@ -125,7 +124,7 @@ pub(crate) async fn run(config: &Config, command: PolicyCommand) -> Result<(), C
     }
 }
 
-/// Loads the policy strictly and tells what is allowed but odd.
+/// Loads the policy strictly and prints its warnings.
 pub(crate) async fn check(config: &Config) -> Result<(), CliError> {
     let policy = policy(config).await?;
     for warning in policy.warnings() {
@@ -134,7 +133,7 @@ pub(crate) async fn check(config: &Config) -> Result<(), CliError> {
     print(&format!("policy {} is valid\n", policy.revision()))
 }
 
-/// Runs the decisions that `cases.yaml` names, and writes the outcome as JUnit XML where that is asked for.
+/// Runs the decisions that `cases.yaml` names, and writes the outcome as JUnit XML if requested.
 pub(crate) async fn test(
     config: &Config,
     junit_file: Option<&Path>,
@@ -178,7 +177,7 @@ pub(crate) async fn test(
             }
         }
     };
-    // Whoever has read enough is told by the exit code all the same.
+    // The exit code is right even if the reader of the output has gone.
     match (told, failures.len()) {
         (told, 0) => told,
         (Ok(()) | Err(CliError::Unread), failed) => {
@@ -188,7 +187,7 @@ pub(crate) async fn test(
     }
 }
 
-/// Lists the rights that no case speaks about, or the fields that are denied and that no case speaks about.
+/// Lists rights, or denied fields, that no case covers.
 pub(crate) async fn coverage(
     config: &Config,
     filter: &PermissionFilter,
@@ -226,7 +225,7 @@ pub(crate) async fn coverage(
     print(&out)
 }
 
-/// A right for programs.
+/// A right as JSON.
 fn described(of: &Permission) -> Value {
     json!({ "role": of.role, "purpose": of.purpose, "right": of.right, "object": of.object })
 }
@@ -277,14 +276,14 @@ fn known(policy: &Policy, object: &str, purpose: &str) -> Result<(), CliError> {
     }
 }
 
-/// What is asked about, and for what.
+/// A cell of the policy, without its role.
 pub(crate) struct AccessQuestion {
     pub(crate) object: String,
     pub(crate) purpose: String,
     pub(crate) action: String,
 }
 
-/// Tells a decision with the rules that made it.
+/// Prints a decision with the rules that led to it.
 pub(crate) async fn explain(
     config: &Config,
     role: &str,
@@ -338,7 +337,7 @@ pub(crate) async fn who_can(
     print(&roles.iter().map(|role| format!("{role}\n")).collect::<String>())
 }
 
-/// Tells every right that the policy in `new` gives and the one in `old` does not, and the other way round.
+/// Prints the rights gained and lost from `old` to `new`.
 pub(crate) async fn diff(old: PathBuf, new: PathBuf, format: ListFormat) -> Result<(), CliError> {
     let load = async |directory: PathBuf| {
         let sources = policy_watch::settling::read(&directory).await.map_err(policy_failure)?;

@@ -24,7 +24,7 @@ use super::{
     note, open,
 };
 
-/// Whom it is for, and what becomes of it.
+/// The recipient, and what to do.
 #[derive(Args)]
 pub(crate) struct StopsArgs {
     /// Id or name of the recipient.
@@ -51,7 +51,7 @@ enum FormatArg {
     Json,
 }
 
-/// Writes a stop file, or notes that one was done.
+/// Writes a stop file, or records an acknowledgement.
 pub(crate) async fn run(config: &Config, args: StopsArgs) -> Result<(), CliError> {
     let named = named(args.output.as_deref());
     named.map(|path| args.overwrite.check_writable(path)).transpose()?;
@@ -70,7 +70,7 @@ pub(crate) async fn run(config: &Config, args: StopsArgs) -> Result<(), CliError
         FormatArg::Json => StopFormat::Json,
     };
     let output = named.map(|path| args.overwrite.create(path)).transpose()?;
-    // What is whole counts as told; only then it goes where it was asked for.
+    // A complete file counts as exported; only then is it moved to its target.
     let part = match &output {
         Some(output) => output.file().try_clone(),
         None => tempfile::tempfile(),
@@ -86,7 +86,7 @@ pub(crate) async fn run(config: &Config, args: StopsArgs) -> Result<(), CliError
         Code::BadUserInput => CliError::Failed(anyhow::anyhow!(error.message)),
         _ => refused(error),
     })?;
-    // First the names of the batches: whoever gets no file asks for them again by these.
+    // The names of the batches come first: they identify a file that did not arrive.
     note(&format!("{} stops to be acknowledged", summary.stops));
     for batch in &summary.batches {
         note(&format!("batch {batch}"));

@@ -234,7 +234,7 @@ impl ErrorLocator<'_> {
         let location = location.or_else(|| quoted_keys(&error).find_map(|key| self.find_key(key, 1)));
         let (line, location) = location.unwrap_or_default();
         let mut text = location + error.as_str();
-        // An operator is told about the key that is written there.
+        // The message names the key as the operator wrote it.
         for (old, new) in self.sources.under_old_keys() {
             text = text.replace(&format!("`{new}`"), &format!("`{old}`"));
             text = text.replace(&format!("{}: ", variable(new)), &format!("{}: ", variable(old)));

@@ -1,6 +1,6 @@
 //! Publishes committed changes to subscribers in this process. Room: db.
 //!
-//! Changes are published after the commit without waiting: a slow subscriber loses changes and is told so. Changes
+//! Changes are published after the commit without waiting: a slow subscriber loses changes and gets an error. Changes
 //! made by other processes in the same database are not published here.
 
 use std::sync::Arc;

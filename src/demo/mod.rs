@@ -1,4 +1,5 @@
-//! Fills an empty database with people who do not exist, through the audited door, and makes a token for each role. Room: demo.
+//! Fills an empty database with invented people through audited transactions, and creates a token for each role.
+//! Room: demo.
 
 mod people;
 
@@ -70,18 +71,18 @@ pub struct DemoToken {
     pub token: BearerToken,
 }
 
-/// What the demo made.
+/// The data of the demo.
 #[derive(Debug)]
 pub struct Demo {
     /// A token for each role.
     pub tokens: Vec<DemoToken>,
-    /// Somebody who consents to the newsletter.
+    /// A person who consents to the newsletter.
     pub consenting: Option<Uuid>,
-    /// People that were made.
+    /// The number of people.
     pub people: usize,
 }
 
-/// Fills the database with `people` and makes the tokens.
+/// Fills the database with `people` and creates the tokens.
 ///
 /// # Errors
 /// From the functions that write; what was written before stays.
@@ -116,7 +117,7 @@ pub async fn seed(app: &App, people: usize) -> Result<Demo, Error> {
     Ok(Demo { tokens, consenting, people })
 }
 
-/// Who writes: the privacy desk, which may do all of it.
+/// The author of the data: the privacy desk, which may write all of it.
 fn clerk(app: &App, policy: &Arc<Policy>) -> Result<Actor, Error> {
     let credential = Credential {
         actor_id: ACTOR.to_owned(),
@@ -129,7 +130,7 @@ fn clerk(app: &App, policy: &Arc<Policy>) -> Result<Actor, Error> {
     Actor::new(policy.clone(), &credential, None, ACTOR.to_owned())
 }
 
-/// Makes one person with a fate; the id if it ends as one who consents to the newsletter.
+/// Creates one person with a history; the id if the person consents to the newsletter in the end.
 async fn person(tx: &mut Transaction, desk: &Actor, made: &mut People) -> Result<Option<Uuid>, Error> {
     let now = tx.now();
     let ago = |days: i64| now - TimeDelta::days(days);
@@ -200,7 +201,7 @@ async fn person(tx: &mut Transaction, desk: &Actor, made: &mut People) -> Result
     Ok(consents.then_some(id))
 }
 
-/// What makes it lawful to keep a person: a customer, a lead, or somebody at a business partner.
+/// The grounds of a person: a customer, a lead, or somebody at a business partner.
 fn reasons(made: &mut People) -> Vec<(&'static str, &'static str)> {
     let mut reasons = match made.between(0, 10) {
         0..6 => vec![("customer_care", "contract")],
@@ -218,7 +219,7 @@ fn reasons(made: &mut People) -> Vec<(&'static str, &'static str)> {
     reasons
 }
 
-/// Records a consent; whether it holds now.
+/// Records a consent; returns whether it is in force now.
 async fn declare(
     tx: &mut Transaction,
     desk: &Actor,
@@ -278,12 +279,12 @@ async fn object(tx: &mut Transaction, desk: &Actor, contact_id: Uuid) -> Result<
     Ok(())
 }
 
-/// The address that a person moves to.
+/// The new address of a person.
 fn moved_to(id: Uuid) -> String {
     format!("moved.{}@example.org", id.simple())
 }
 
-/// Another e-mail address: consents for the old one are invalid from then on.
+/// Changes the e-mail address, which invalidates consents for the old one.
 async fn move_away(tx: &mut Transaction, desk: &Actor, id: Uuid) -> Result<(), Error> {
     let email = CONTACT.field("email").ok_or_else(|| Error::internal("the registry"))?;
     let moved = moved_to(id);
@@ -296,7 +297,7 @@ async fn move_away(tx: &mut Transaction, desk: &Actor, id: Uuid) -> Result<(), E
     operations::rectify_contact(tx, desk, &change).await.map(|_| ())
 }
 
-/// A request in one of its states. Those behind the opening are set as the work on requests will set them.
+/// Opens a request and sets one of its later states, which no mutation sets yet.
 async fn request(
     tx: &mut Transaction,
     desk: &Actor,

@@ -1,4 +1,4 @@
-//! Plausible people who do not exist: names of several languages, reserved addresses and fictitious numbers. Room: demo.
+//! Invented people: names in several languages, reserved addresses and fictitious numbers. Room: demo.
 
 use fake::{
     Fake,
@@ -16,7 +16,7 @@ use crate::{
     registry::{CONTACT, Field},
 };
 
-/// Cities with a postal code of theirs.
+/// Cities, each with one of its postal codes.
 const CITIES: &[(&str, &str)] = &[
     ("Stuttgart", "70173"),
     ("Berlin", "10115"),
@@ -38,7 +38,7 @@ const ABROAD: &[(&str, &str, &str, &str)] = &[
     ("İzmir", "35210", "Türkiye", "tr"),
 ];
 
-/// Makes the same people each time.
+/// Generates the same people each time.
 pub(super) struct People {
     random: StdRng,
     made: usize,
@@ -49,12 +49,12 @@ impl People {
         Self { random: StdRng::seed_from_u64(20_261_125), made: 0 }
     }
 
-    /// Whether something that happens to `percent` of a hundred happens.
+    /// True in `percent` of a hundred cases.
     pub(super) fn chance(&mut self, percent: u32) -> bool {
         self.random.random_range(0..100) < percent
     }
 
-    /// A number of `from` to below `to`.
+    /// A number from `from` up to, but not including, `to`.
     pub(super) fn between(&mut self, from: i64, to: i64) -> i64 {
         self.random.random_range(from..to)
     }
@@ -128,7 +128,7 @@ fn names<R: Rng>(language: &str, random: &mut R) -> (String, String) {
     }
 }
 
-/// The letters of a name that an address may hold.
+/// The letters of a name that are valid in an address.
 fn ascii(name: &str) -> String {
     crate::base::fold::fold(name).chars().filter(char::is_ascii_alphanumeric).collect()
 }

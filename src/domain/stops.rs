@@ -1,4 +1,4 @@
-//! Stop duties: what recipients must be told to stop after opt-outs, and their acknowledgements (Art. 7(3), 19,
+//! Stop duties: what recipients must stop after opt-outs, and their acknowledgements (Art. 7(3), 19,
 //! 21). Room: domain.
 //!
 //! Before an operation of a token with a recipient reads personal data, `graphql` records recipient and purpose in

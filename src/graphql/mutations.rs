@@ -23,8 +23,8 @@ use crate::{
     registry::MutationKind,
 };
 
-/// Does what `planned` says, or nothing. Under an Idempotency-Key it is done once, and a repeat tells the same. A no is taken also while
-/// the audit log cannot be written: its entries follow.
+/// Runs the planned mutation, or changes nothing. Under an Idempotency-Key it runs once, and a repeat returns the same
+/// outcome. Opt-outs are recorded even while the audit log cannot be written; their entries follow.
 ///
 /// # Errors
 /// Those of the function that writes; `CONFLICT` for a key that was used for another request; `INTERNAL` when other writers

@@ -51,7 +51,7 @@ pub struct CaseFailure {
 }
 
 impl Policy {
-    /// Loads a policy like [`Policy::load`] and runs its cases: they are part of the policy, whoever deploys it.
+    /// Loads a policy like [`Policy::load`] and runs its cases: they are part of the policy.
     ///
     /// # Errors
     /// Those of [`Policy::load`]; `CASE` for each case that fails.

@@ -33,7 +33,7 @@ use crate::config::oidc::{Algorithm, Issuer};
 const REFRESH_INTERVAL: TimeDelta = TimeDelta::minutes(10);
 /// Minimum time between two refreshes, however many unknown keys are presented.
 const MIN_REFRESH_INTERVAL: TimeDelta = TimeDelta::seconds(30);
-/// How long keys stay valid if they cannot be refreshed. Without a limit, whoever blocks the issuer keeps a stolen
+/// How long keys stay valid if they cannot be refreshed. Without a limit, an attacker who blocks the issuer keeps a stolen
 /// key alive.
 const MAX_STALENESS: TimeDelta = TimeDelta::hours(24);
 /// Maximum number of keys per issuer, more than any issuer has.

@@ -199,7 +199,7 @@ async fn withdraw_all_of(
     for (purpose, channel) in targets {
         let slot = all.entry((purpose.clone(), channel.to_value()));
         if actor.subject.is_none() {
-            // Staff who are told of it record the declaration.
+            // Staff who receive it record the declaration.
             slot.or_insert_with(|| LoadedConsent::empty(tx, contact_id, purpose, *channel));
         } else if matches!(slot, Entry::Vacant(_)) {
             // The person never consented to this, so there is no event. A block prevents late consents, and applies

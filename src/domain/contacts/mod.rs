@@ -248,7 +248,7 @@ pub async fn addresses_of<C: ConnectionTrait>(
 /// blocks.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` if no value identifies the person or tells how to reach the person.
+/// `BAD_USER_INPUT` if no value identifies or reaches the person.
 pub fn new_rows(
     tx: &Transaction,
     id: Uuid,

@@ -137,7 +137,7 @@ pub(super) fn get(contact: &contact::Model, field: &Field) -> Option<String> {
     }
 }
 
-/// Whether anything that the caller may read identifies the person or tells how to reach the person. Fields that
+/// Whether anything that the caller may read identifies or reaches the person. Fields that
 /// the caller may not read do not count, or the answer would reveal them.
 pub(super) fn identifies(actor: &Actor, contact: &contact::Model) -> bool {
     let readable = |field: &Field| actor.can(&format!("{}.{}", CONTACT.name, field.name), Action::Read);

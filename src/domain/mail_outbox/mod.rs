@@ -42,7 +42,7 @@ pub struct NewMail<'a> {
     pub purposes: &'a [String],
 }
 
-/// Why a requested mail is not sent. Nobody is told.
+/// Why a requested mail is not sent. The requester does not learn it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotSentReason {
     /// The mailbox got one of this kind recently, whose link opens the same.

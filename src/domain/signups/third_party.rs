@@ -22,7 +22,7 @@ use crate::{
 pub struct ConsentRequest {
     /// For this contact,
     pub contact_id: Option<Uuid>,
-    /// or for whoever has this address.
+    /// or for the owner of this address.
     pub email: Option<String>,
     /// Given name, if given.
     pub given_name: Option<String>,
@@ -77,7 +77,7 @@ impl ConsentRequest {
     }
 }
 
-/// Starts a double opt-in. For a known contact it returns the pending consent; for an address nothing, whoever has
+/// Starts a double opt-in. For a known contact it returns the pending consent; for an address nothing, whoever owns
 /// it.
 ///
 /// # Errors

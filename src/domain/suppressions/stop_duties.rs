@@ -1,4 +1,4 @@
-//! Creates stop duties: every recipient that read for the purpose of an opt-out must be told (Art. 7(3), 19, 21;
+//! Creates stop duties: every recipient that read for the purpose of an opt-out must be notified (Art. 7(3), 19, 21;
 //! CJEU C-129/21). Room: domain/suppressions.
 //!
 //! A duty contains what the recipient may already know: the id of the contact, and for a mailbox or number a digest

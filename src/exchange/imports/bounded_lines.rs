@@ -2,13 +2,13 @@
 
 use std::io::{self, BufRead, Read};
 
-/// Most bytes of a row or a card: enough for a card with a picture.
+/// Maximum bytes of a row or a card: enough for a card with a picture.
 pub(super) const MAX_RECORD_BYTES: usize = 16 << 20;
 
 /// Reads lines with their numbers, from 1.
 pub(super) struct BoundedLines<R> {
     file: io::BufReader<R>,
-    most: usize,
+    max_bytes: usize,
     read: u64,
 }
 
@@ -22,9 +22,9 @@ pub(super) struct Line {
 }
 
 impl<R: Read> BoundedLines<R> {
-    /// Lines of at most so many bytes.
-    pub fn new(file: R, most: usize) -> Self {
-        Self { file: io::BufReader::with_capacity(1 << 16, file), most, read: 0 }
+    /// Lines of at most `max_bytes` bytes.
+    pub fn new(file: R, max_bytes: usize) -> Self {
+        Self { file: io::BufReader::with_capacity(1 << 16, file), max_bytes, read: 0 }
     }
 
     /// How many lines were read.
@@ -39,12 +39,12 @@ impl<R: Read> BoundedLines<R> {
     /// Of the file.
     pub fn next(&mut self, line: &mut Vec<u8>) -> io::Result<Option<Line>> {
         line.clear();
-        let most = u64::try_from(self.most).unwrap_or(u64::MAX);
+        let most = u64::try_from(self.max_bytes).unwrap_or(u64::MAX);
         if self.file.by_ref().take(most).read_until(b'\n', line)? == 0 {
             return Ok(None);
         }
         self.read += 1;
-        let too_long = line.len() == self.most && !line.ends_with(b"\n");
+        let too_long = line.len() == self.max_bytes && !line.ends_with(b"\n");
         if too_long {
             line.clear();
             self.file.skip_until(b'\n')?;

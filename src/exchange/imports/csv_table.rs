@@ -87,7 +87,7 @@ impl<R: Read> Table<R> {
         self.header.iter().enumerate().map(header_name).collect()
     }
 
-    /// Reads the next row and gives the line on which it begins.
+    /// Reads the next row and returns the line on which it begins.
     ///
     /// # Errors
     /// `BAD_USER_INPUT` where the file breaks off.

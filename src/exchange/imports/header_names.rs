@@ -199,7 +199,7 @@ const CONSENTS: &[&str] = &[
     "dsgvo",
 ];
 
-/// Whether a column with this header contains consents, so that a no in it is an opt-out.
+/// Whether a column with this header contains consents, so that "no" in it is an opt-out.
 pub(super) fn is_consent_header(header_name: &str) -> bool {
     let header_name = normalize(header_name);
     !is_opt_out_header(&header_name) && CONSENTS.iter().any(|part| header_name.contains(part))

@@ -145,7 +145,7 @@ pub(super) async fn declare<'r>(
             };
             let mut addresses: Vec<PersonRef> = row.addresses.iter().filter(is_on_channel).cloned().collect();
             if addresses.is_empty() && contacts.is_empty() {
-                // Nothing else keeps the word of a person without a record: it stands for more than it says.
+                // Nothing else records the opt-out of a person without a contact, so it covers more than it says.
                 addresses.clone_from(&row.addresses);
             }
             let declared = Declaration {
@@ -172,7 +172,7 @@ struct OptOutDeclaration {
     exact: bool,
 }
 
-/// By purpose or group. A purpose that the policy does not know stands for all advertising.
+/// By purpose or group. A purpose that the policy does not know means all advertising.
 fn declarations(policy: &Policy, opt_outs: &[RowOptOut]) -> Vec<OptOutDeclaration> {
     let is_known = |code: &&String| {
         let purpose = policy.purpose(code.as_str());

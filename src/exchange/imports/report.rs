@@ -57,7 +57,7 @@ pub enum Reason {
     WrongType,
     /// Not an id of Zweck.
     InvalidId,
-    /// A contact that is restricted or only kept, or of which that cannot be told: what restricts it does not come
+    /// A contact that is restricted or only kept, or of which that is unknown: what restricts it does not come
     /// along.
     NotActive,
     /// Another contact has the same id in the same source already.

@@ -29,7 +29,7 @@ impl Statistics {
         Self { rows: 0, next: FIRST_ANALYZE_ROWS }
     }
 
-    /// Counts `rows` more, and gathers statistics when it is time. An import goes on where they cannot be gathered; the
+    /// Counts `rows` more, and gathers statistics when they are due. An import continues if they cannot be gathered; the
     /// log says so.
     pub async fn count_rows(&mut self, app: &App, rows: u64) {
         self.rows += rows;

@@ -160,7 +160,7 @@ fn labels(card: &VCard) -> Labels<'_> {
     named.collect()
 }
 
-/// Takes over what fields hold, and gives the UID.
+/// Takes over the values of the fields and returns the UID.
 fn fill_draft(draft: &mut RowDraft, card: &VCard) -> Option<String> {
     let labels = labels(card);
     let ranked = |entry| ranked(&labels, entry);
@@ -263,7 +263,7 @@ fn name(draft: &mut RowDraft, entry: &VCardEntry) -> bool {
 }
 
 fn birthday(draft: &mut RowDraft, entry: &VCardEntry) {
-    // A year that stands for none.
+    // A placeholder for an unknown year.
     let omitted = entry.params.iter().any(
         |parameter| matches!(&parameter.name, VCardParameterName::Other(name) if name.eq_ignore_ascii_case("X-APPLE-OMIT-YEAR")),
     );

@@ -23,7 +23,7 @@ pub(super) enum Piece {
         line: u64,
         /// Why.
         reason: Reason,
-        /// Whether the mark stands in it.
+        /// Whether it contains the mark.
         has_mark: bool,
     },
 }

@@ -109,11 +109,11 @@ pub(super) fn is_status_word(cell: &str) -> bool {
     [YES, NO, REFUSED, UNDELIVERABLE].iter().any(|words| words.contains(&word.as_str()))
 }
 
-/// Whether a non-empty cell of an opt-out column opts out. Anything that is not clearly a no does: a date, a tick, a
+/// Whether a non-empty cell of an opt-out column opts out. Anything that is not clearly "no" does: a date, a tick, a
 /// reason.
 pub(super) fn opts_out(cell: &str) -> bool {
     let word = normalize(cell);
-    // A time of zeros, or a hyphen, stands for none.
+    // A time of zeros, or a hyphen, means none.
     let none = word.chars().all(|c| c == '0');
     !none
         && !FALSE.contains(&word.as_str())
@@ -132,7 +132,7 @@ const ON: &[&str] =
 const NEGATED: &[&str] =
     &["nicht", "kein", "notsub", "notopt", "notgr", "notcon", "notall", "notacc", "notagr", "notwant"];
 
-/// Whether a cell of a consent column contains a no.
+/// Whether a cell of a consent column says "no".
 pub(super) fn says_no(cell: &str) -> bool {
     let word = normalize(cell);
     matches!(status(cell), Word::No { .. })

@@ -15,7 +15,7 @@
 //! subscription ends when its root is denied, the connection when its credential is. A change that cannot be read now
 //! waits for its subscription, in order, for at most five minutes. A connection learns of the revocation of its token
 //! in this process at once, and of an expiry or a revocation elsewhere with the next event or heartbeat (15 s). A
-//! connection that lags is told so and its subscriptions end, because the missed changes are unknown. **Missing:**
+//! connection that lags gets an error and its subscriptions end, because the missed changes are unknown. **Missing:**
 //! several servers on one PostgreSQL, and commands beside a server, do not notify each other. That needs a reader of
 //! `audit_entry` by id behind a notification, with the position of each server; half of it would look like a promise.
 //! Connections are not closed gracefully either when the server stops: they end with it.

@@ -28,7 +28,7 @@ use crate::{
 /// A line that is one of those that the file is read for.
 pub(super) struct Line {
     pub persons: Vec<PersonRef>,
-    /// On these channels; none of them stands for all.
+    /// The channels; empty for all.
     pub channels: Vec<Option<Channel>>,
     pub at: Option<DateTime<Utc>>,
     pub source: Option<String>,
