@@ -235,6 +235,7 @@ fn declared() -> BTreeSet<String> {
     of::<entity::consent_change::Entity>(&mut all);
     of::<entity::consent_change_queue::Entity>(&mut all);
     of::<entity::contact_merge::Entity>(&mut all);
+    of::<entity::import_run::Entity>(&mut all);
     of::<entity::sign_up::Entity>(&mut all);
     of::<entity::link::Entity>(&mut all);
     of::<entity::mail::Entity>(&mut all);

@@ -82,7 +82,8 @@ async fn kept(app: &App) -> Vec<(contact::Model, Vec<contact_point::Model>, Vec<
             let mut sources: Vec<_> = sources
                 .iter()
                 .filter(|source| source.contact_id == contact.id)
-                .map(|source| provenance::Model { id: nil, ..source.clone() })
+                // Ids of imports stay in their database.
+                .map(|source| provenance::Model { id: nil, import_id: None, ..source.clone() })
                 .collect();
             sources.sort_by_key(|source| format!("{source:?}"));
             (contact, points, sources)

@@ -281,6 +281,7 @@ async fn links_follow_a_chain_of_merges_also_of_before() {
                 fields: Set("[]".to_owned()),
                 informed_at: Set(None),
                 notice_version: Set(None),
+                import_id: Set(None),
             };
             entity::provenance::Entity::insert(forged).exec_without_returning(db).await.unwrap();
         }

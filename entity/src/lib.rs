@@ -14,6 +14,7 @@ pub mod contact_point;
 pub mod enums;
 pub mod ground;
 pub mod idempotency;
+pub mod import_run;
 pub mod key_reader;
 pub mod link;
 pub mod mail;

@@ -32,6 +32,8 @@ pub struct Model {
     /// Version of the notice given.
     #[sea_orm(column_type = "Text", nullable)]
     pub notice_version: Option<String>,
+    /// The import that brought it, where its source stated it; none where a person or an application did.
+    pub import_id: Option<Uuid>,
 }
 
 /// Relations are read by the governed engine, not through the entities.

@@ -28,6 +28,7 @@ mod m20261202_000021_households;
 mod m20261202_000022_letter_boxes;
 mod m20261202_000023_keys_in_bulk;
 mod m20261203_000024_keys_beside_rotations;
+mod m20261204_000025_import_runs;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -62,6 +63,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261202_000022_letter_boxes::Migration),
             Box::new(m20261202_000023_keys_in_bulk::Migration),
             Box::new(m20261203_000024_keys_beside_rotations::Migration),
+            Box::new(m20261204_000025_import_runs::Migration),
         ]
     }
 }

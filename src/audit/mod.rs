@@ -10,6 +10,7 @@ mod deferred_entries;
 mod diff;
 mod entries;
 mod held_locks;
+mod history;
 mod idempotency;
 mod installation_keys;
 mod key_rotation;
@@ -41,6 +42,7 @@ pub use deferred_entries::{with_deferred_entries, write_deferred_entries};
 pub use diff::{ChangeSet, FieldChange};
 pub use entries::{Author, Entry, EntryTiming};
 pub use held_locks::LockMode;
+pub use history::{PastEntry, has_owed_entries, past_entries};
 pub use idempotency::{Idempotency, delete_expired_outcomes};
 pub use installation_keys::{existing_installation_keys, installation_keys, remake_keys};
 pub use key_rotation::{RotationReport, rotate_master_key};
@@ -187,6 +189,11 @@ impl Transaction {
     /// The reader of addresses.
     pub fn reader(&self) -> &Reader {
         &self.reader
+    }
+
+    /// The master keys, which open values in the audit log.
+    pub fn keys(&self) -> &MasterKeys {
+        &self.keys
     }
 
     /// The policy in force.

@@ -55,6 +55,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "zweck import contacts people.csv --source fair --purpose customer_care --ground contract --external-id Id --map \
              givenName=First --map email=Mail --dry-run",
+            "zweck import contacts people.csv --source fair --purpose customer_care --ground contract --external-id Id --map \
+             email=Mail --update fill --dry-run",
             "zweck import contacts export.csv --preset hubspot --source hubspot --purpose customer_care --ground contract",
         ],
     ),

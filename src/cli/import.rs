@@ -19,6 +19,7 @@ use zweck::{
     domain::purposes,
     exchange::imports::{
         self, ContactImport, Encoding, Format, OWN, OnInvalid, Problem, ReadOptions, Region, Target,
+        UpdateMode,
     },
 };
 
@@ -61,6 +62,13 @@ pub(crate) struct ImportArgs {
     /// Column of the id in the source.
     #[arg(long, value_name = "COLUMN")]
     external_id: Option<String>,
+    /// Update contacts that earlier imports from this source have made: fill empty fields, or overwrite values too. Values
+    /// that a person or an application has recorded stay.
+    #[arg(long, value_enum, value_name = "MODE")]
+    update: Option<UpdateArg>,
+    /// Column of the version of the contact that the row is based on; a contact with another version is not updated.
+    #[arg(long, value_name = "COLUMN", requires = "update")]
+    expected_version: Option<String>,
     /// Name of the source.
     #[arg(long)]
     source: String,
@@ -125,6 +133,14 @@ enum OnInvalidArg {
     SkipValue,
     /// Drop the row.
     SkipRow,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum UpdateArg {
+    /// Set fields that have no value.
+    Fill,
+    /// Set fields that have no value, and replace values that differ.
+    Overwrite,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -236,6 +252,11 @@ impl ImportArgs {
             ignore: self.ignore.clone(),
             read_options: self.read_options(optional)?,
             external_id: self.external_id.or(external_id),
+            update: self.update.map(|update| match update {
+                UpdateArg::Fill => UpdateMode::Fill,
+                UpdateArg::Overwrite => UpdateMode::Overwrite,
+            }),
+            expected_version: self.expected_version,
             source: self.source,
             purpose: self.purpose,
             ground: self.ground,

@@ -127,6 +127,20 @@ pub static UNEXPOSED_TABLES: &[UnexposedTable] = &[
         ],
     ),
     (
+        "import_run",
+        &[
+            ("id", "id of an import of contacts, which entries of the audit log name as their request"),
+            ("source", "name of the source, as in the provenance of each contact"),
+            ("purpose_code", "purpose that the contacts are kept for"),
+            ("actor", "actor who ran it"),
+            ("started_at", "when it began"),
+            ("last_at", "when it wrote its last batch"),
+            ("imported", "number of contacts that it created"),
+            ("updated", "number of contacts that it updated"),
+            ("undone_at", "when it was undone"),
+        ],
+    ),
+    (
         "suppression",
         &[
             ("id", "id of an entry of the suppression list"),

@@ -66,7 +66,10 @@ pub static PROVENANCE: ObjectType = ObjectType {
         time("informedAt", Provenance, "informed_at", "When the person was informed (Art. 14(3))."),
         text("noticeVersion", Provenance, "notice_version", "Version of the privacy notice provided."),
     ],
-    unexposed_columns: &[("contact_id", "the contact it belongs to; readable from the contact")],
+    unexposed_columns: &[
+        ("contact_id", "the contact it belongs to; readable from the contact"),
+        ("import_id", "the import that brought it"),
+    ],
 };
 
 /// A restriction of the processing of a contact.

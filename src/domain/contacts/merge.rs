@@ -203,6 +203,7 @@ pub async fn merge(tx: &mut Transaction, pair: Pair, take: &[&'static Field]) ->
         fields,
         informed_at: None,
         notice_version: None,
+        import_id: None,
     };
     let provenance = tx.insert::<provenance::Entity>(&PROVENANCE, &provenance).await?;
     let addresses = NewAddresses::from_text(Vec::new());

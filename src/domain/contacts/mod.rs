@@ -11,6 +11,7 @@ pub mod merge;
 mod new_addresses;
 mod restrictions;
 mod rows;
+pub mod source_updates;
 
 use chrono::{DateTime, Utc};
 use entity::{
@@ -278,6 +279,7 @@ fn sourced(tx: &Transaction, contact_id: Uuid, source: &Source, fields: &[&str])
         fields: serde_json::json!(fields).to_string(),
         informed_at: source.informed_at,
         notice_version: source.notice_version.clone(),
+        import_id: None,
     }
 }
 

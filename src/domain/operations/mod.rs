@@ -18,7 +18,10 @@ use crate::{
     base::error::Error,
     domain::{
         consents,
-        contacts::{self, NewAddresses, NewContactPoint, Rectification, Source, Values},
+        contacts::{
+            self, NewAddresses, NewContactPoint, Rectification, Source, Values,
+            source_updates::{self, Comparison, SourceRecord, UpdateMode, UpdateSource, WrittenUpdate},
+        },
         grounds::{self, NewGround},
         suppressions,
     },
@@ -126,6 +129,33 @@ pub async fn rectify_contact(
     let rectified = contacts::rectify(tx, actor, change).await?;
     consents::invalidate_after_rectification(tx, rectified).await?;
     Ok(change.id)
+}
+
+/// Takes over what the source of contacts says of them now, and updates consents bound to changed addresses. The
+/// result has the comparison of each record, `None` for a contact that does not exist.
+///
+/// # Errors
+/// As [`source_updates::write`].
+pub async fn update_from_source(
+    tx: &mut Transaction,
+    actor: &Actor,
+    (mode, source): (UpdateMode, &UpdateSource),
+    records: &[SourceRecord],
+) -> Result<Vec<Option<Comparison>>, Error> {
+    let all = source_updates::write(tx, actor, (mode, source), records).await?;
+    let mut comparisons = Vec::with_capacity(all.len());
+    for update in all {
+        let Some(WrittenUpdate { comparison, written }) = update else {
+            comparisons.push(None);
+            continue;
+        };
+        if let Some((rectified, addresses)) = written {
+            consents::invalidate_after_rectification(tx, rectified).await?;
+            consents::apply_to_new_addresses(tx, &addresses).await?;
+        }
+        comparisons.push(Some(comparison));
+    }
+    Ok(comparisons)
 }
 
 /// Adds a contact point and applies opt-outs of the person and the suppression list to it.

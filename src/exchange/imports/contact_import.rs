@@ -7,6 +7,7 @@ use crate::exchange::imports::options::{Format, ReadOptions, check_text};
 use crate::{
     app::App,
     base::error::Error,
+    domain::contacts::source_updates::UpdateMode,
     policy::{Grounds, Policy},
 };
 
@@ -21,6 +22,10 @@ pub struct ContactImport {
     pub ignore: Vec<String>,
     /// The column of the id in the source. Without one, a row is only recognised again while its values stay the same.
     pub external_id: Option<String>,
+    /// How far contacts that earlier imports have made are updated; not at all if `None`.
+    pub update: Option<UpdateMode>,
+    /// The column of the version of a contact that the row is based on.
+    pub expected_version: Option<String>,
     /// Name of the source (Art. 14(2)(f)).
     pub source: String,
     /// The purpose the contacts are kept for.
@@ -45,6 +50,24 @@ impl ContactImport {
     /// Whether the file may contain opt-outs.
     pub(super) fn may_opt_out(&self) -> bool {
         !self.opt_outs.is_empty() || self.read_options.format != Format::Csv
+    }
+
+    fn check_update(&self) -> Result<(), Error> {
+        let format = self.read_options.format;
+        if self.update.is_some() && format == Format::Csv && self.external_id.is_none() {
+            return Err(Error::bad_input(
+                "an update needs the column of the id in the source: without it a changed row is a new contact",
+            ));
+        }
+        match &self.expected_version {
+            Some(_) if self.update.is_none() => {
+                Err(Error::bad_input("an expected version means nothing without an update"))
+            }
+            Some(_) if format == Format::VCard => {
+                Err(Error::bad_input("vCards have no version of a contact"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Checks what can be checked before the file is read.
@@ -72,6 +95,7 @@ impl ContactImport {
         if self.informed_at.is_some_and(|informed| informed > app.now()) {
             return Err(Error::bad_input("nobody was informed in the future"));
         }
+        self.check_update()?;
         self.read_options.check()?;
         let Some(purpose) = policy.purpose(&self.purpose) else {
             return Err(Error::bad_input(format!("there is no purpose `{}`", self.purpose)));

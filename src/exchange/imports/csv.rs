@@ -26,6 +26,8 @@ pub(super) struct CsvRows<R> {
     /// Columns that are not imported.
     unmapped: Vec<usize>,
     external_id: Option<(usize, String)>,
+    /// The column of the version that a row is based on.
+    expected_version: Option<(usize, String)>,
     /// Columns with opt-outs.
     opt_outs: Vec<OptOutColumn>,
     /// Unmapped columns whose cells may contain opt-outs; each is reported once.
@@ -98,6 +100,10 @@ impl<R: Read> CsvRows<R> {
             Some(name) => Some((find(name)?, name.clone())),
             None => None,
         };
+        let expected_version = match &import.expected_version {
+            Some(name) => Some((find(name)?, name.clone())),
+            None => None,
+        };
         let header_names = table.header_names();
         let mut opt_outs: Vec<OptOutColumn> = Vec::new();
         for opt_out in &import.opt_outs {
@@ -146,7 +152,7 @@ impl<R: Read> CsvRows<R> {
         let mapped = |index: &usize| {
             columns.iter().any(|column| column.index == *index)
                 || opt_outs.iter().any(|opt_out| opt_out.index == *index)
-                || external_id.as_ref().is_some_and(|(id, _)| id == index)
+                || external_id.iter().chain(&expected_version).any(|(column, _)| column == index)
         };
         // A Zweck export has more columns than are imported again.
         let unmapped: Vec<usize> =
@@ -173,6 +179,7 @@ impl<R: Read> CsvRows<R> {
             columns,
             unmapped,
             external_id,
+            expected_version,
             native_columns,
             checks,
             today,
@@ -266,6 +273,12 @@ impl<R: Read> CsvRows<R> {
                 Target::Point { kind, field, label } => {
                     draft.point(*kind, name, &[(field, &cell), ("label", label)], None);
                 }
+            }
+        }
+        if let Some((index, name)) = &self.expected_version {
+            match self.text(*index) {
+                Ok(cell) => draft.expect_version(name, &cell),
+                Err(reason) => draft.reject(Some(name), reason),
             }
         }
         for PostalColumns { label, column, values } in &postal {

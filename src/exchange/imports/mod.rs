@@ -29,9 +29,11 @@ mod options;
 mod report;
 mod row_draft;
 mod rows;
+mod runs;
 mod statistics;
 mod target;
 mod times;
+mod updates;
 mod vcard;
 mod vcard_splitter;
 mod words;
@@ -51,11 +53,15 @@ pub use options::{Encoding, Format, OnInvalid, ReadOptions, Region};
 use report::count;
 pub use report::{ContactReport, Problem, Reason};
 use rows::Rows;
+use runs::Run;
+pub use runs::latest_runs;
 use statistics::Statistics;
 pub use target::{Map, OptOut, Target};
 pub use vcard::{OPT_OUT, STATE};
 
 use crate::{app::App, base::error::Error};
+
+pub use crate::domain::contacts::source_updates::UpdateMode;
 
 /// Imports contacts from the file that `open` returns, each with provenance and a ground for the purpose. Every problem
 /// is reported as it is found, in the order of the file; a rejected row has at least one.
@@ -77,8 +83,9 @@ pub async fn contacts<R: Read + Send + 'static>(
     import.check(app, &app.policy.current())?;
     let (rows, mut column_problems) = Rows::open_checked(open, import, app)?;
     let mut batches = Batches::spawn(rows, app.identity_reader)?;
+    let run = Run::begin(app);
     let (mut unwritten, mut statistics) = (None, Statistics::new());
-    let mut report = ContactReport { dry_run: import.dry_run, ..ContactReport::default() };
+    let mut report = ContactReport::new(import.dry_run, import.update.is_some());
     loop {
         let batch = batches.next().await?;
         report.rows += batch.read;
@@ -90,25 +97,30 @@ pub async fn contacts<R: Read + Send + 'static>(
         problems.extend(batch.problems);
         let total = count(batch.rows.len());
         let mut written =
-            writer::write(app, import, (batch.rows, batch.rejected_rows), unwritten.is_some()).await?;
+            writer::write(app, (import, &run), (batch.rows, batch.rejected_rows), unwritten.is_some())
+                .await?;
         unwritten = unwritten.or(written.unwritten.take());
         report.opted_out += written.opted_out;
         let not_taken = |line: &u64| Problem::new(*line, None, Reason::UnknownContact).not_taken();
         problems.extend(written.lost.iter().map(not_taken));
         report.imported += written.imported;
+        written.updates.add_to(&mut report);
+        problems.extend(written.updates.problems);
         if !import.dry_run {
             statistics.count_rows(app, written.imported).await;
         }
         report.rejected += count(written.refused.len());
-        report.unchanged += total - written.imported - count(written.refused.len());
+        let changed = written.imported + written.updates.updated + written.updates.rejected;
+        report.unchanged += total - changed - count(written.refused.len());
         let to_problem = |(line, reason)| Problem::new(line, None, reason);
         problems.extend(written.refused.into_iter().map(to_problem));
         problems.sort_by_key(|problem| problem.line);
-        report.problems += count(problems.len());
+        report.problems += count(problems.iter().filter(|problem| !problem.is_difference).count());
         let not_taken_lines: HashSet<u64> =
             problems.iter().filter(|problem| problem.no_not_taken).map(|problem| problem.line).collect();
         report.noes_not_taken += count(not_taken_lines.len());
         problems.into_iter().try_for_each(&mut on_problem)?;
+        report.import_id = Some(run.id).filter(|_| run.is_stored());
         match (batch.is_last, &unwritten) {
             (false, _) => {}
             (true, None) => return Ok(report),

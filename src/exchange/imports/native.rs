@@ -155,10 +155,18 @@ pub(super) struct JsonRows<R> {
     seen: SeenKeys,
     /// Whether a line must contain opt-outs.
     needs_opt_outs: bool,
+    /// The name of the version that a line is based on.
+    expected_version: Option<String>,
 }
 
 impl<R: Read> JsonRows<R> {
-    pub fn new(file: R, checks: ValueChecks, today: NaiveDate, needs_opt_outs: bool) -> Self {
+    pub fn new(
+        file: R,
+        checks: ValueChecks,
+        today: NaiveDate,
+        needs_opt_outs: bool,
+        expected_version: Option<String>,
+    ) -> Self {
         Self {
             lines: BoundedLines::new(file, MAX_LINE_BYTES),
             line: Vec::new(),
@@ -166,6 +174,7 @@ impl<R: Read> JsonRows<R> {
             today,
             seen: SeenKeys::new(),
             needs_opt_outs,
+            expected_version,
         }
     }
 
@@ -230,6 +239,13 @@ impl<R: Read> JsonRows<R> {
             Some(_) => {
                 draft.invalid_value(OPT_OUTS, Reason::WrongType);
                 draft.add_opt_out(RowOptOut { channel: None, purpose: None, at: None });
+            }
+        }
+        if let Some(name) = &self.expected_version {
+            match contact.get(name) {
+                None | Some(Json::Null) => {}
+                Some(Json::String(text)) => draft.expect_version(name, text),
+                Some(other) => draft.expect_version(name, &other.to_string()),
             }
         }
         let text = |name: &str| contact.get(name).and_then(Json::as_str);

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::registry::ValidationError;
 
@@ -121,6 +122,24 @@ pub enum Reason {
     AlreadyInvalidated,
     /// The consent has ended by its time.
     AlreadyExpired,
+    /// The contact has no such value yet, and would get it.
+    Filled,
+    /// The contact has another value, which would be replaced.
+    Changed,
+    /// A contact point would be added.
+    Added,
+    /// The contact has another value, and only gaps are filled; or the file has a part of another postal address.
+    Differs,
+    /// A person or an application has recorded or removed the value.
+    Protected,
+    /// The contact was merged from several, so a person decided which value is right.
+    Merged,
+    /// The address was removed from the contact.
+    Removed,
+    /// No ground of the contact is in force for the purpose of the import.
+    NoGround,
+    /// The contact has another version than the file expects.
+    VersionConflict,
 }
 
 impl Reason {
@@ -181,6 +200,15 @@ impl Reason {
             Reason::AlreadyRefused => "ALREADY_REFUSED",
             Reason::AlreadyInvalidated => "ALREADY_INVALIDATED",
             Reason::AlreadyExpired => "ALREADY_EXPIRED",
+            Reason::Filled => "FILLED",
+            Reason::Changed => "CHANGED",
+            Reason::Added => "ADDED",
+            Reason::Differs => "DIFFERS",
+            Reason::Protected => "PROTECTED",
+            Reason::Merged => "MERGED",
+            Reason::Removed => "REMOVED",
+            Reason::NoGround => "NO_GROUND",
+            Reason::VersionConflict => "VERSION_CONFLICT",
         }
     }
 }
@@ -215,17 +243,25 @@ pub struct Problem {
     /// Whether the row is or may be an opt-out that could not be recorded.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_not_taken: bool,
+    /// Whether it is no problem of the file: the contact differs. The column is then a field of the contact.
+    #[serde(rename = "difference", skip_serializing_if = "std::ops::Not::not")]
+    pub is_difference: bool,
 }
 
 impl Problem {
     /// A problem of the row that begins on `line`.
     pub(super) fn new(line: u64, column: Option<String>, reason: Reason) -> Self {
-        Self { line, last_line: None, column, reason, no_not_taken: false }
+        Self { line, last_line: None, column, reason, no_not_taken: false, is_difference: false }
     }
 
     /// Marks the problem of a row that is or may be an opt-out that could not be recorded.
     pub(super) fn not_taken(self) -> Self {
         Self { no_not_taken: true, ..self }
+    }
+
+    /// Marks a difference between the file and a contact.
+    pub(super) fn difference(self) -> Self {
+        Self { is_difference: true, ..self }
     }
 
     /// The heads of the columns that a problem is written in.
@@ -246,17 +282,21 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The outcome. `rows = imported + unchanged + rejected`.
+/// The outcome. `rows = imported + updated + unchanged + rejected`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContactReport {
+    /// Id of the import, if it wrote any contact.
+    pub import_id: Option<Uuid>,
     /// Whether it was a dry run; the counts then say what would have been written.
     pub dry_run: bool,
     /// Rows in the file, without the header.
     pub rows: u64,
     /// Contacts made.
     pub imported: u64,
-    /// Rows whose contact an earlier import from the same source has made.
+    /// Contacts updated.
+    pub updated: u64,
+    /// Rows whose contact an earlier import from the same source has made, and that change nothing of it.
     pub unchanged: u64,
     /// Rows refused.
     pub rejected: u64,
@@ -267,8 +307,22 @@ pub struct ContactReport {
     /// Number of reported problems.
     #[serde(rename = "problemCount")]
     pub problems: u64,
+    /// Values that differ from those of contacts that are there already; only looked for by an update.
+    pub differences: u64,
+    /// Those of them that are not taken over.
+    pub not_applied: u64,
+    /// Whether contacts that are there already are updated.
+    #[serde(skip)]
+    pub updates: bool,
     /// What the file holds and no field does, with how often.
     pub left_out: BTreeMap<String, u64>,
+}
+
+impl ContactReport {
+    /// An empty report.
+    pub(super) fn new(dry_run: bool, updates: bool) -> Self {
+        Self { dry_run, updates, ..Self::default() }
+    }
 }
 
 /// Writes a line for each of `counts`.
@@ -307,20 +361,28 @@ pub(super) fn write_reasons(
 impl fmt::Display for ContactReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = if self.dry_run { "would import" } else { "imported" };
-        let counts = [
-            ("rows", self.rows),
-            (verb, self.imported),
-            ("unchanged", self.unchanged),
-            ("rejected", self.rejected),
-            ("problems", self.problems),
-        ];
+        let counts = [("rows", self.rows), (verb, self.imported)];
         write_counts(f, &counts)?;
+        if self.updates {
+            let verb = if self.dry_run { "would update" } else { "updated" };
+            write_counts(f, &[(verb, self.updated)])?;
+        }
+        let counts =
+            [("unchanged", self.unchanged), ("rejected", self.rejected), ("problems", self.problems)];
+        write_counts(f, &counts)?;
+        if self.updates {
+            write_counts(f, &[("differences", self.differences), ("not applied", self.not_applied)])?;
+        }
         for count in [("opted out", self.opted_out), ("noes not taken", self.noes_not_taken)] {
             if count.1 > 0 {
                 write_counts(f, &[count])?;
             }
         }
-        write_columns(f, "left out", &self.left_out)
+        write_columns(f, "left out", &self.left_out)?;
+        match self.import_id {
+            Some(id) => writeln!(f, "{:<14}{id}", "import"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -40,6 +40,8 @@ pub(super) struct Row {
     pub points: Vec<(NewContactPoint, Option<DateTime<Utc>>)>,
     /// Additional data of a Zweck export.
     pub native: Option<NativeExtras>,
+    /// The version of the contact that the row is based on, if it states one.
+    pub expected_version: Option<i32>,
     /// The opt-outs of the person.
     pub opt_outs: Vec<RowOptOut>,
     /// The row as a contact and its addresses, once they were read.
@@ -166,13 +168,25 @@ pub(super) struct RowDraft {
     problems: Vec<Problem>,
     left_out: Vec<String>,
     opt_outs: Vec<RowOptOut>,
+    expected_version: Option<i32>,
 }
 
 impl RowDraft {
     pub fn new(checks: ValueChecks, line: u64) -> Self {
         let (values, points, mailbox, problems, left_out) = Default::default();
         let opt_outs = Vec::new();
-        Self { checks, line, fatal: false, values, points, mailbox, problems, left_out, opt_outs }
+        Self {
+            checks,
+            line,
+            fatal: false,
+            values,
+            points,
+            mailbox,
+            problems,
+            left_out,
+            opt_outs,
+            expected_version: None,
+        }
     }
 
     /// Adds a problem that does not reject the row.
@@ -199,6 +213,17 @@ impl RowDraft {
         let opt_out = if is_full { RowOptOut { channel: None, purpose: None, at: None } } else { opt_out };
         if !self.opt_outs.contains(&opt_out) {
             self.opt_outs.push(opt_out);
+        }
+    }
+
+    /// The version that the row is based on; an empty cell states none.
+    pub fn expect_version(&mut self, column: &str, cell: &str) {
+        match cell.trim() {
+            "" => {}
+            text => match text.parse() {
+                Ok(version) => self.expected_version = Some(version),
+                Err(_) => self.reject(Some(column), Reason::WrongType),
+            },
         }
     }
 
@@ -367,6 +392,7 @@ impl RowDraft {
             values: self.values,
             points: self.points,
             native,
+            expected_version: self.expected_version,
             opt_outs: self.opt_outs,
             as_contact: OnceLock::new(),
         };
@@ -391,6 +417,7 @@ impl RowDraft {
             values,
             points,
             native: None,
+            expected_version: None,
             opt_outs,
             as_contact: OnceLock::new(),
         };

@@ -56,7 +56,13 @@ impl<R: Read> Rows<R> {
             Format::VCard => Self::VCard(vcard::CardRows::new(file, import.read_options.encoding, checks)),
             Format::JsonLines => {
                 let ignored = import.ignore.iter().any(|name| name == native::OPT_OUTS);
-                Self::JsonLines(native::JsonRows::new(file, checks, today, advertising && !ignored))
+                Self::JsonLines(native::JsonRows::new(
+                    file,
+                    checks,
+                    today,
+                    advertising && !ignored,
+                    import.expected_version.clone(),
+                ))
             }
         };
         Ok((rows, problems))

@@ -1,6 +1,6 @@
 //! Writes a batch of rows: contact, provenance, ground and audit entry together or not at all. Room: exchange/imports.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use entity::{contact, contact_point, provenance};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
@@ -12,10 +12,12 @@ use super::{
     opt_outs,
     report::count,
     row_draft::{NativeSource, Row},
+    runs::Run,
+    updates::{self, UpdateResult},
 };
 use crate::{
     app::App,
-    audit::{self, Author, EntryTiming, LockMode, Transaction},
+    audit::{self, EntryTiming, LockMode, Transaction},
     base::{
         error::{Code, Error},
         identities::Reader,
@@ -45,6 +47,10 @@ pub(super) struct BatchResult {
     /// Rows that opt out of advertising, and lines of those of nobody who is known.
     pub opted_out: u64,
     pub lost: Vec<u64>,
+    /// Positions of rows whose contacts are there already, with these.
+    pub known: Vec<(usize, Uuid)>,
+    /// What became of known rows.
+    pub updates: UpdateResult,
     /// Why no contacts were imported, if only opt-outs were recorded.
     pub unwritten: Option<Error>,
 }
@@ -53,7 +59,7 @@ pub(super) struct BatchResult {
 /// written.
 pub(super) async fn write(
     app: &App,
-    import: &ContactImport,
+    (import, run): (&ContactImport, &Run),
     (rows, rejected): (Vec<Row>, Vec<Row>),
     opt_outs_only: bool,
 ) -> Result<BatchResult, Error> {
@@ -77,7 +83,8 @@ pub(super) async fn write(
         )
         .await?;
         let (imported, refused) = (count(sorted.missing.len()), sorted.refused);
-        return Ok(BatchResult { imported, refused, opted_out, lost, unwritten: None });
+        let updates = updates::update(app, (import, run), &known_rows(&rows, &sorted.known)).await?;
+        return Ok(BatchResult { imported, refused, opted_out, lost, updates, ..BatchResult::default() });
     }
     let recorder = match opting_out {
         0 => None,
@@ -85,17 +92,27 @@ pub(super) async fn write(
     };
     let mut unwritten = None;
     if !opt_outs_only {
-        match audit::with_retry(|| insert(app, import, (&rows, &rejected), recorder.as_ref())).await {
+        match audit::with_retry(|| insert(app, (import, run), (&rows, &rejected), recorder.as_ref())).await {
             Err(error) if error.code == Code::AuditUnavailable && import.may_opt_out() => {
                 unwritten = Some(error);
             }
-            result => return Ok(BatchResult { opted_out, lost, ..result? }),
+            result => {
+                let result = result?;
+                let known = known_rows(&rows, &result.known);
+                let (updates, unwritten) = match updates::update(app, (import, run), &known).await {
+                    Err(error) if error.code == Code::AuditUnavailable && import.may_opt_out() => {
+                        (UpdateResult::default(), Some(error))
+                    }
+                    updates => (updates?, None),
+                };
+                return Ok(BatchResult { opted_out, lost, updates, unwritten, ..result });
+            }
         }
     }
     // Opt-outs are recorded even if nothing else can be written.
     if let Some(recorder) = &recorder {
         audit::with_deferred_entries(|timing| {
-            record_opt_outs(app, import, (&rows, &rejected), recorder, timing)
+            record_opt_outs(app, (import, run), (&rows, &rejected), recorder, timing)
         })
         .await?;
     }
@@ -107,12 +124,11 @@ pub(super) async fn write(
 
 async fn insert(
     app: &App,
-    import: &ContactImport,
+    (import, run): (&ContactImport, &Run),
     (rows, rejected): (&[Row], &[Row]),
     recorder: Option<&ObjectionRecorder>,
 ) -> Result<BatchResult, Error> {
-    let author = Author::command(app, &import.actor, Some(&import.purpose));
-    let mut tx = audit::begin(app, author).await?;
+    let mut tx = audit::begin(app, run.author(app, import)).await?;
     // Before the first statistics of the import a kept plan would go on scanning.
     tx.use_custom_plans(true).await?;
     // Locks before any lookup, to serialise with declarations about the same addresses.
@@ -135,9 +151,9 @@ async fn insert(
     .await?;
     // Kept plans check each row that is written.
     tx.use_custom_plans(false).await?;
-    let SortedRows { missing, refused } = sorted;
+    let SortedRows { missing, known, refused } = sorted;
     for chunk in missing.chunks(SEALING_BATCH) {
-        let rows = chunk.iter().map(|row| new_contact(&mut tx, import, row, &found));
+        let rows = chunk.iter().map(|row| new_contact(&mut tx, (import, run), row, &found));
         let rows = rows.collect::<Result<_, _>>()?;
         operations::insert_contacts(&mut tx, rows, CreationLog::Import).await?;
     }
@@ -148,9 +164,15 @@ async fn insert(
         }
         None => false,
     };
-    let result = BatchResult { imported: count(missing.len()), refused, ..BatchResult::default() };
+    let result = BatchResult { imported: count(missing.len()), refused, known, ..BatchResult::default() };
+    if !missing.is_empty() {
+        run.count(&tx, import, (result.imported, 0)).await?;
+    }
     if !missing.is_empty() || objected {
         tx.commit().await?;
+    }
+    if !missing.is_empty() {
+        run.note_stored();
     }
     Ok(result)
 }
@@ -158,13 +180,12 @@ async fn insert(
 /// Takes what rows opt out of, and nothing else of them.
 async fn record_opt_outs(
     app: &App,
-    import: &ContactImport,
+    (import, run): (&ContactImport, &Run),
     (rows, rejected): (&[Row], &[Row]),
     recorder: &ObjectionRecorder,
     timing: EntryTiming,
 ) -> Result<(), Error> {
-    let author = Author::command(app, &import.actor, Some(&import.purpose));
-    let mut tx = audit::begin(app, author).await?;
+    let mut tx = audit::begin(app, run.author(app, import)).await?;
     tx.set_entry_timing(timing);
     let all = || rows.iter().chain(rejected);
     let locks = identity_locks(app, all())?;
@@ -215,7 +236,7 @@ async fn reject_suppressed<C: ConnectionTrait>(
 /// The new records of a row.
 fn new_contact(
     tx: &mut Transaction,
-    import: &ContactImport,
+    (import, run): (&ContactImport, &Run),
     row: &Row,
     found: &SuppressionMatches,
 ) -> Result<NewContactRows, Error> {
@@ -238,16 +259,23 @@ fn new_contact(
         until: None,
         input_path: "ground",
     };
-    let sources = sources_of(tx, import, row, id);
+    let sources = sources_of(tx, (import, run), row, id);
     // The row was looked up before it had an id.
     let addresses = row.addresses(tx.reader())?;
     Ok(NewContactRows::new(tx, (contact, points), sources, Some(&ground), (found, addresses)))
 }
 
-/// The rows of a batch: those that no earlier import has brought, and those that cannot come in.
+/// The rows of a batch: those that no earlier import has brought, those that one has brought, by their position and with
+/// their contact, and those that cannot come in.
 struct SortedRows<'a> {
     missing: Vec<&'a Row>,
+    known: Vec<(usize, Uuid)>,
     refused: Vec<(u64, Reason)>,
+}
+
+/// The rows at these positions, with their contacts.
+fn known_rows<'r>(rows: &'r [Row], known: &[(usize, Uuid)]) -> Vec<(&'r Row, Uuid)> {
+    known.iter().filter_map(|(position, contact)| Some((rows.get(*position)?, *contact))).collect()
 }
 
 /// Looks for what is there: rows are known by their source and id there, those of an export of Zweck by their own id.
@@ -266,42 +294,47 @@ async fn sort_rows<'a, C: ConnectionTrait>(
         let ids = ids.filter(contact::Column::Id.is_in(native.iter().copied())).into_tuple::<Uuid>();
         present.extend(ids.all(connection).await?);
     }
-    let mut sorted = SortedRows { missing: Vec::new(), refused: Vec::new() };
-    for (row, source_ids) in rows.iter().zip(sources) {
-        let is_known =
-            |(source, id): &(&str, &str)| known.contains(&((*source).to_owned(), (*id).to_owned()));
-        let is_known = source_ids.iter().any(is_known);
-        match row.native.as_ref().filter(|native| !native.sources.is_empty()) {
-            _ if row.native.as_ref().is_some_and(|native| present.contains(&native.id)) => {}
+    let mut sorted = SortedRows { missing: Vec::new(), known: Vec::new(), refused: Vec::new() };
+    for (position, (row, source_ids)) in rows.iter().zip(sources).enumerate() {
+        let contact_of =
+            |(source, id): &(&str, &str)| known.get(&((*source).to_owned(), (*id).to_owned())).copied();
+        let by_source = source_ids.iter().find_map(contact_of);
+        let by_id = row.native.as_ref().map(|native| native.id).filter(|id| present.contains(id));
+        let has_sources = row.native.as_ref().is_some_and(|native| !native.sources.is_empty());
+        match (by_id, by_source) {
+            (Some(contact), _) => sorted.known.push((position, contact)),
             // Somebody else has that id in that source: two persons do not become one.
-            Some(_) if is_known => sorted.refused.push((row.line, Reason::SourceTaken)),
-            _ if is_known => {}
-            _ => sorted.missing.push(row),
+            (None, Some(_)) if has_sources => sorted.refused.push((row.line, Reason::SourceTaken)),
+            (None, Some(contact)) => sorted.known.push((position, contact)),
+            (None, None) => sorted.missing.push(row),
         }
     }
     Ok(sorted)
 }
 
-/// Which of these sources and ids there are known.
+/// Which of these sources and ids there are known, and for which contact.
 async fn known_source_ids<C: ConnectionTrait>(
     connection: &C,
     sources: &[Vec<(&str, &str)>],
-) -> Result<HashSet<(String, String)>, Error> {
+) -> Result<HashMap<(String, String), Uuid>, Error> {
     let (names, ids): (HashSet<&str>, HashSet<&str>) = sources.iter().flatten().copied().unzip();
     let (names, ids) = (Vec::from_iter(names), Vec::from_iter(ids));
-    let mut known_source_ids = HashSet::new();
+    let mut known_source_ids = HashMap::new();
     for names in names.chunks(MAX_BIND_VALUES) {
         for ids in ids.chunks(MAX_BIND_VALUES) {
-            let present: Vec<(String, Option<String>)> = provenance::Entity::find()
+            let present: Vec<(String, Option<String>, Uuid)> = provenance::Entity::find()
                 .select_only()
                 .column(provenance::Column::Source)
                 .column(provenance::Column::ExternalId)
+                .column(provenance::Column::ContactId)
                 .filter(provenance::Column::Source.is_in(names.iter().copied()))
                 .filter(provenance::Column::ExternalId.is_in(ids.iter().copied()))
                 .into_tuple()
                 .all(connection)
                 .await?;
-            known_source_ids.extend(present.into_iter().filter_map(|(source, id)| Some((source, id?))));
+            known_source_ids.extend(
+                present.into_iter().filter_map(|(source, id, contact)| Some(((source, id?), contact))),
+            );
         }
     }
     Ok(known_source_ids)
@@ -322,7 +355,7 @@ fn source_ids<'a>(import: &'a ContactImport, row: &'a Row) -> Vec<(&'a str, &'a 
 /// The sources of the values: those in a Zweck export, otherwise this import.
 fn sources_of(
     tx: &Transaction,
-    import: &ContactImport,
+    (import, run): (&ContactImport, &Run),
     row: &Row,
     contact_id: Uuid,
 ) -> Vec<provenance::Model> {
@@ -339,6 +372,8 @@ fn sources_of(
             fields: serde_json::json!(sources.fields).to_string(),
             informed_at: sources.informed_at.or(import.informed_at),
             notice_version: sources.notice_version.clone().or_else(|| import.notice_version.clone()),
+            // Whoever recorded it where it comes from.
+            import_id: None,
         })
         .collect();
     if !sources.is_empty() {
@@ -359,5 +394,6 @@ fn sources_of(
         fields: serde_json::json!(fields).to_string(),
         informed_at: import.informed_at,
         notice_version: import.notice_version.clone(),
+        import_id: Some(run.id),
     }]
 }
