@@ -37,6 +37,7 @@ mod imports_consents;
 mod imports_lists;
 mod imports_noes;
 mod imports_objections;
+mod imports_undone;
 mod imports_updates;
 mod kept;
 mod keys;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    config, contacts, export, files::Overwrite, import, import_consents, import_objections,
+    config, contacts, export, files::Overwrite, import, import_consents, import_objections, import_runs,
     keys::KeysCommand, policy, receipts, schema, stops, suppressions, tokens::TokenCommand,
 };
 
@@ -157,6 +157,10 @@ pub(crate) enum ImportCommand {
     /// Import objections to advertising from a list of addresses or numbers, such as the suppression list of another
     /// program.
     Objections(Box<import_objections::ImportObjectionsArgs>),
+    /// List the latest imports of contacts.
+    List(import_runs::ListArgs),
+    /// Undo an import of contacts, as long as nothing else was written on top. Objections of the file stay.
+    Undo(import_runs::UndoArgs),
 }
 
 #[derive(Subcommand)]

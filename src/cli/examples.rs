@@ -60,6 +60,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "zweck import contacts export.csv --preset hubspot --source hubspot --purpose customer_care --ground contract",
         ],
     ),
+    ("import list", &["zweck import list --limit 5"]),
+    (
+        "import undo",
+        &[
+            "zweck import undo 01961f6e-8b7a-7c3d-9e2f-5a4b3c2d1e0f --dry-run",
+            "zweck import undo 01961f6e-8b7a-7c3d-9e2f-5a4b3c2d1e0f",
+        ],
+    ),
     (
         "import consents",
         &[

@@ -15,6 +15,7 @@ pub(crate) mod health;
 pub(crate) mod import;
 pub(crate) mod import_consents;
 pub(crate) mod import_objections;
+mod import_runs;
 pub(crate) mod keys;
 pub(crate) mod logs;
 pub(crate) mod manual;

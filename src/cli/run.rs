@@ -6,7 +6,7 @@ use super::{
     args::{Command, ConsentsCommand, ContactsCommand, ExportCommand, ImportCommand},
     backup, config, contacts, demo,
     exit::CliError,
-    export, health, import, import_consents, import_objections,
+    export, health, import, import_consents, import_objections, import_runs,
     keys::{self, KeysCommand},
     logs, policy, receipts, schema, stops, suppressions,
     tokens::{self, TokenCommand},
@@ -45,6 +45,8 @@ pub(crate) fn run(command: Command, config: &Config, database_url: Option<String
             Command::Import(ImportCommand::Objections(args)) => {
                 import_objections::objections(config, *args).await
             }
+            Command::Import(ImportCommand::List(args)) => import_runs::list(config, args).await,
+            Command::Import(ImportCommand::Undo(args)) => import_runs::undo(config, args).await,
             Command::Export(ExportCommand::Contacts(args)) => export::contacts(config, args).await,
             Command::Export(ExportCommand::Stops(args)) => stops::run(config, args).await,
             Command::Contacts(ContactsCommand::Duplicates(args)) => contacts::duplicates(config, args).await,

@@ -31,6 +31,7 @@ pub use contact_points::{MAX_CONTACT_POINTS, NewContactPoint, add_point, remove_
 pub use input::values_from_input;
 pub use new_addresses::{NewAddresses, Reachable, channel_of, channels_to, kind_on};
 pub use restrictions::{NewRestriction, lift, restrict};
+pub(crate) use rows::note_address_changes;
 pub use rows::{blank, set, set_all, set_keys};
 
 use crate::{
@@ -141,7 +142,7 @@ pub(crate) async fn lock_with_new_addresses(
 
 /// The lock mode for identities that are added to contacts: EXCLUSIVE if one of the contacts may have opt-outs,
 /// since these are then declared for the new addresses.
-pub(super) async fn lock_mode_for(tx: &Transaction, ids: &[Uuid]) -> Result<LockMode, Error> {
+pub(crate) async fn lock_mode_for(tx: &Transaction, ids: &[Uuid]) -> Result<LockMode, Error> {
     let has_ended_consent = Query::select()
         .expr(Expr::val(1))
         .from(consent::Entity)
@@ -309,6 +310,15 @@ pub struct Rectified {
 }
 
 impl Rectified {
+    /// A contact before and after a change, with its contact points.
+    pub(crate) fn new(
+        before: contact::Model,
+        after: contact::Model,
+        points: Vec<contact_point::Model>,
+    ) -> Self {
+        Self { before, after, points }
+    }
+
     /// The new addresses of the contact.
     pub fn addresses(&self, reader: &Reader) -> NewAddresses {
         let of = |contact: &contact::Model| NewAddresses::of_contact(reader, contact, &self.points);

@@ -149,7 +149,7 @@ pub(super) fn identifies(actor: &Actor, contact: &contact::Model) -> bool {
 
 /// Records which addresses changed: earlier declarations concern the previous address. A first address is no
 /// change.
-pub(super) fn note_address_changes(before: &contact::Model, after: &mut contact::Model, now: DateTime<Utc>) {
+pub(crate) fn note_address_changes(before: &contact::Model, after: &mut contact::Model, now: DateTime<Utc>) {
     let changed = |before: &Option<String>, after: &Option<String>| before.is_some() && before != after;
     if changed(&before.email_key, &after.email_key) {
         after.email_changed_at = Some(now);

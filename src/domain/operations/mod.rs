@@ -6,11 +6,15 @@
 //! Imports check their rows in batches and write them by [`insert_contacts`]. Use cases of one subject are functions of
 //! that subject.
 
+mod import_undo;
 mod new_contacts;
+mod undo_obstacles;
 
 use uuid::Uuid;
 
-pub use new_contacts::{CreationLog, NewContactRows, insert_contacts};
+pub use import_undo::{ACTION as UNDO_IMPORT, Undone, undo_import};
+pub use new_contacts::{CreationLog, IMPORTED as IMPORT_CREATED, NewContactRows, insert_contacts};
+pub use undo_obstacles::Obstacle;
 
 use crate::{
     audit::{LockMode, Transaction},

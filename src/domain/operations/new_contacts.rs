@@ -17,6 +17,9 @@ use crate::{
     registry::{BLOCK, CONTACT, CONTACT_POINT, GROUND, ObjectType, PROVENANCE},
 };
 
+/// The action of entries about contacts that an import creates.
+pub const IMPORTED: &str = "importContact";
+
 /// The rows of one new contact, with the blocks that the suppression list demands.
 #[derive(Clone, Debug)]
 pub struct NewContactRows {
@@ -86,7 +89,7 @@ impl NewContactRows {
     fn entries(&self, log: CreationLog) -> Vec<Entry> {
         let separate = log == CreationLog::Separate;
         let entry = |action, object: &'static ObjectType, id: Uuid, changes| Entry {
-            action: if separate { action } else { "importContact" },
+            action: if separate { action } else { IMPORTED },
             entity_type: object.name,
             entity_id: Some(id),
             contact_id: Some(self.contact.id),

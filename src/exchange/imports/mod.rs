@@ -33,6 +33,7 @@ mod runs;
 mod statistics;
 mod target;
 mod times;
+mod undo;
 mod updates;
 mod vcard;
 mod vcard_splitter;
@@ -57,6 +58,7 @@ use runs::Run;
 pub use runs::latest_runs;
 use statistics::Statistics;
 pub use target::{Map, OptOut, Target};
+pub use undo::{UndoReport, undo};
 pub use vcard::{OPT_OUT, STATE};
 
 use crate::{app::App, base::error::Error};
