@@ -1,6 +1,8 @@
 //! `zweck import list` and `zweck import undo`. Room: cli.
 
+use chrono::{DateTime, Utc};
 use clap::Args;
+use serde::Serialize;
 use uuid::Uuid;
 use zweck::{
     base::error::Code,
@@ -8,7 +10,7 @@ use zweck::{
     exchange::imports::{self, UndoReport},
 };
 
-use super::{exit::CliError, failure, import::IMPORTER, open, print};
+use super::{ListFormat, exit::CliError, failure, import::IMPORTER, open, print};
 
 /// How many imports are listed.
 #[derive(Args)]
@@ -16,6 +18,9 @@ pub(crate) struct ListArgs {
     /// How many, the latest first.
     #[arg(long, default_value_t = 20)]
     limit: u64,
+    /// Output format.
+    #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+    format: ListFormat,
 }
 
 /// Which import.
@@ -31,15 +36,50 @@ pub(crate) struct UndoArgs {
     allow_left: bool,
 }
 
+/// An import as programs read it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    id: Uuid,
+    source: String,
+    purpose: String,
+    actor: String,
+    started_at: DateTime<Utc>,
+    last_at: DateTime<Utc>,
+    imported: i64,
+    updated: i64,
+    undone_at: Option<DateTime<Utc>>,
+}
+
+impl From<entity::import_run::Model> for Listed {
+    fn from(run: entity::import_run::Model) -> Self {
+        Self {
+            id: run.id,
+            source: run.source,
+            purpose: run.purpose_code,
+            actor: run.actor,
+            started_at: run.started_at,
+            last_at: run.last_at,
+            imported: run.imported,
+            updated: run.updated,
+            undone_at: run.undone_at,
+        }
+    }
+}
+
 /// Lists the latest imports.
 pub(crate) async fn list(config: &Config, args: ListArgs) -> Result<(), CliError> {
     let app = open(config).await?;
     let runs = imports::latest_runs(&app, args.limit).await.map_err(failure)?;
+    if args.format == ListFormat::Json {
+        let runs: Vec<Listed> = runs.into_iter().map(Listed::from).collect();
+        return print(&(serde_json::to_string_pretty(&runs)? + "\n"));
+    }
     print(&format!(
         "{:<38}{:<22}{:>10}{:>10}  {:<22}source\n",
         "import", "began", "imported", "updated", "undone"
     ))?;
-    let time = |at: chrono::DateTime<chrono::Utc>| at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let time = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
     for run in runs {
         let undone = run.undone_at.map_or_else(|| "-".to_owned(), time);
         let (id, began) = (run.id.to_string(), time(run.started_at));
